@@ -1,0 +1,32 @@
+# `make run` and `make test` need Python 3.11 or newer and nothing else: they install what is
+# pinned in envs/ into .venv first.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: run test check clean
+
+run: .venv/run
+	$(BIN)/snakemake --cores all
+
+test: .venv/test check
+	$(BIN)/python -m pytest -n 2
+
+check: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+.venv/run: envs/requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -r envs/requirements.txt
+	$(BIN)/pip install --quiet --no-deps -e .
+	touch $@
+
+.venv/test: .venv/run envs/requirements-test.txt
+	$(BIN)/pip install --quiet -r envs/requirements-test.txt
+	touch $@
+
+clean:
+	rm -rf .venv .snakemake results

@@ -1,0 +1,35 @@
+"""Estimators: pure functions from network outputs to sums, and from sums to indices.
+
+`Moments` are summed block by block (`Moments.update`), merged (`Moments.merge`) and turned into
+indices with intervals (`unit_indices`, `aggregate_indices`). Nothing here knows of networks,
+images or files.
+"""
+
+from variscope.estimators.cycle import cycle_terms
+from variscope.estimators.indices import (
+    CONSTANT,
+    FINE,
+    NOT_FINITE,
+    UnitIndices,
+    aggregate_indices,
+    unit_indices,
+)
+from variscope.estimators.intervals import Estimate, ratio
+from variscope.estimators.layout import Layout
+from variscope.estimators.moments import Moments
+from variscope.estimators.star import star_terms
+
+__all__ = [
+    "CONSTANT",
+    "FINE",
+    "NOT_FINITE",
+    "Estimate",
+    "Layout",
+    "Moments",
+    "UnitIndices",
+    "aggregate_indices",
+    "cycle_terms",
+    "ratio",
+    "star_terms",
+    "unit_indices",
+]

@@ -1,0 +1,92 @@
+"""What is summed for one unit and one replicate, and where each sum stands.
+
+Every index but the paired ranks is a ratio of sums over base points (blocks). The sums of one
+replicate are one float64 array ``(sum, unit)`` and one int32 array ``(count, unit)``; the layout
+gives their rows names, so that the compiled kernels, the stores and the estimators agree on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+DESIGNS = ("cycle", "star")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Rows of the sums of a design over ``variables`` variables.
+
+    Attributes:
+        design: ``"cycle"`` or ``"star"``.
+        variables: number of variables D (at least 1).
+    """
+
+    design: str
+    variables: int
+
+    def __post_init__(self) -> None:
+        if self.design not in DESIGNS:
+            raise ValueError(f"design is {self.design!r}; allowed: {', '.join(DESIGNS)}")
+        if self.variables < 1:
+            raise ValueError(f"a design needs at least one variable, got {self.variables}")
+
+    @property
+    def rows(self) -> int:
+        """Rows of one block: 2 D of the cycle, 2 D + 2 of the star."""
+        return 2 * self.variables + (2 if self.design == "star" else 0)
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of variables ``(i, j)``, i < j, in the order of their sums."""
+        return tuple(combinations(range(self.variables), 2))
+
+    @property
+    def indices(self) -> tuple[str, ...]:
+        """Names of the indices that the design estimates per variable."""
+        return ("S1", "ST", "shapley") if self.design == "cycle" else ("S1", "ST")
+
+    @property
+    def sums(self) -> dict[str, slice]:
+        """Rows of the float64 sums by name.
+
+        ``S1``, ``ST``, ``shapley`` (D rows each, the star has no shapley) and ``S2`` (one row a
+        pair) are numerators; ``variance`` their common denominator; ``total`` and ``square`` are
+        the sums of the outputs and of their squares over all rows.
+        """
+        lengths = {name: self.variables for name in self.indices}
+        lengths |= {"S2": len(self.pairs), "variance": 1, "total": 1, "square": 1}
+        return _consecutive(lengths)
+
+    @property
+    def counts(self) -> dict[str, slice]:
+        """Rows of the int32 counts: ``nonzero`` first-order products, ``nonfinite`` outputs."""
+        return _consecutive({"nonzero": self.variables, "nonfinite": 1})
+
+    @property
+    def sum_rows(self) -> int:
+        """Number of float64 rows."""
+        return self.sums["square"].stop
+
+    @property
+    def count_rows(self) -> int:
+        """Number of int32 rows."""
+        return self.counts["nonfinite"].stop
+
+    def pair_table(self) -> NDArray[np.int64]:
+        """Row of the pair (i, j) in either order, ``(D, D)``; -1 on the diagonal."""
+        table = np.full((self.variables, self.variables), -1, dtype=np.int64)
+        for row, (i, j) in enumerate(self.pairs):
+            table[i, j] = table[j, i] = row
+        return table
+
+
+def _consecutive(lengths: dict[str, int]) -> dict[str, slice]:
+    slices, start = {}, 0
+    for name, length in lengths.items():
+        slices[name] = slice(start, start + length)
+        start += length
+    return slices

@@ -1,0 +1,129 @@
+"""Moments: the mergeable sums that every estimator but the paired ranks is a function of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variscope.estimators.cycle import add_cycle
+from variscope.estimators.layout import Layout
+from variscope.estimators.star import add_star
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums of one layer's units over the blocks of some replicates.
+
+    Attributes:
+        layout: what each row of ``sums`` and ``counts`` is.
+        replicates: their numbers, increasing, ``(replicate,)``.
+        blocks: base points summed so far, ``(replicate,)``.
+        sums: float64, ``(replicate, Layout.sum_rows, *unit)``.
+        counts: int32, ``(replicate, Layout.count_rows, *unit)``.
+        pair_counts: blocks' S2 products per pair, int64, ``(replicate, pair)``.
+    """
+
+    layout: Layout
+    replicates: NDArray[np.int64]
+    blocks: NDArray[np.int64]
+    sums: NDArray[np.float64]
+    counts: NDArray[np.int32]
+    pair_counts: NDArray[np.int64]
+
+    @classmethod
+    def zeros(cls, layout: Layout, replicates: Sequence[int], unit: tuple[int, ...]) -> Moments:
+        """Return empty sums for units of shape ``unit``."""
+        numbers = np.array(sorted(set(replicates)), dtype=np.int64)
+        n = len(numbers)
+        return cls(
+            layout,
+            numbers,
+            np.zeros(n, dtype=np.int64),
+            np.zeros((n, layout.sum_rows, *unit)),
+            np.zeros((n, layout.count_rows, *unit), dtype=np.int32),
+            np.zeros((n, len(layout.pairs)), dtype=np.int64),
+        )
+
+    @property
+    def unit(self) -> tuple[int, ...]:
+        """Shape of the units."""
+        return self.sums.shape[2:]
+
+    def update(
+        self, replicate: int, outputs: NDArray[np.floating[Any]], order: NDArray[np.integer[Any]]
+    ) -> None:
+        """Add blocks of one replicate, in their order, in place.
+
+        Args:
+            replicate: its number, one of ``replicates``.
+            outputs: ``(block, row, *unit)``, float32 or float64; never changed.
+            order: the cycle's permutations, ``(block, D)``; the star takes none and ignores it.
+
+        Raises:
+            ValueError: shapes that do not fit the layout, or an unknown replicate.
+        """
+        expected = (self.layout.rows, *self.unit)
+        if outputs.shape[1:] != expected:
+            raise ValueError(
+                f"outputs have rows and units {outputs.shape[1:]}, expected {expected}"
+            )
+        (where,) = np.nonzero(self.replicates == replicate)
+        if len(where) != 1:
+            raise ValueError(f"replicate {replicate} is not one of {self.replicates.tolist()}")
+        at = int(where[0])
+        blocks = outputs.shape[0]
+        flat = np.ascontiguousarray(outputs).reshape(blocks, self.layout.rows, -1)
+        sums = self.sums[at].reshape(self.layout.sum_rows, -1)
+        counts = self.counts[at].reshape(self.layout.count_rows, -1)
+        if self.layout.design == "cycle":
+            if order.shape != (blocks, self.layout.variables):
+                raise ValueError(
+                    f"order has shape {order.shape}, expected {(blocks, self.layout.variables)}"
+                )
+            add_cycle(
+                flat,
+                np.ascontiguousarray(order, dtype=np.int64),
+                self.layout.pair_table(),
+                sums,
+                counts,
+                self.pair_counts[at],
+            )
+        else:
+            add_star(flat, sums, counts)
+            self.pair_counts[at] += blocks
+        self.blocks[at] += blocks
+
+    def merge(self, other: Moments) -> Moments:
+        """Return the sums of both; replicates that both hold are added.
+
+        Raises:
+            ValueError: layouts or units differ.
+        """
+        if self.layout != other.layout or self.unit != other.unit:
+            raise ValueError(
+                f"moments of {self.layout} with units {self.unit} do not merge with "
+                f"{other.layout} with units {other.unit}"
+            )
+        merged = Moments.zeros(
+            self.layout, [*self.replicates.tolist(), *other.replicates.tolist()], self.unit
+        )
+        for part in (self, other):
+            at = np.searchsorted(merged.replicates, part.replicates)
+            merged.blocks[at] += part.blocks
+            merged.sums[at] += part.sums
+            merged.counts[at] += part.counts
+            merged.pair_counts[at] += part.pair_counts
+        return merged
+
+    def numerator(self, name: str) -> NDArray[np.float64]:
+        """Return the sums of an index, ``(replicate, variable or pair, *unit)``."""
+        return self.sums[:, self.layout.sums[name]]
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        """The sums of the common denominator, ``(replicate, *unit)``."""
+        return self.sums[:, self.layout.sums["variance"].start]

@@ -1,0 +1,14 @@
+"""Designs: base points, the rows of their blocks, and replicates."""
+
+from variscope.designs.design import Blocks, Design, cycle_rows, star_rows
+from variscope.designs.points import base_points, permutations, replicate_sizes
+
+__all__ = [
+    "Blocks",
+    "Design",
+    "base_points",
+    "cycle_rows",
+    "permutations",
+    "replicate_sizes",
+    "star_rows",
+]

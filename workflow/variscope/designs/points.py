@@ -1,0 +1,70 @@
+"""Base points: independently scrambled Sobol' sequences, one a replicate.
+
+A replicate's points are a pure function of (seed, design, replicate): the left half of a sequence
+of twice the number of factors is x (or A), the right half y (or B). Permutations come from a stream
+of their own. Nothing is drawn anywhere else.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import qmc
+
+Array = NDArray[np.float64]
+
+
+def replicate_sizes(blocks: int, replicates: int) -> tuple[int, ...]:
+    """Split the blocks of a study over its replicates, as evenly as can be, the first ones larger.
+
+    Raises:
+        ValueError: fewer than two replicates, or fewer blocks than replicates.
+    """
+    if replicates < 2:
+        raise ValueError(f"replicates is {replicates}; at least 2 are needed for an interval")
+    if blocks < replicates:
+        raise ValueError(f"blocks is {blocks}; at least one a replicate is needed ({replicates})")
+    size, larger = divmod(blocks, replicates)
+    return tuple(size + (r < larger) for r in range(replicates))
+
+
+def base_points(
+    seed: int, design: str, replicate: int, blocks: int, factors: int
+) -> tuple[Array, Array]:
+    """Return the two independent points of every block of a replicate.
+
+    Args:
+        seed: of the study.
+        design: its name; designs of one study do not share points.
+        replicate: its number.
+        blocks: how many blocks.
+        factors: coordinates of a point.
+
+    Returns:
+        x and y, ``(block, factor)`` in [0, 1).
+    """
+    if factors == 0:
+        return np.zeros((blocks, 0)), np.zeros((blocks, 0))
+    points_seed, _ = _streams(seed, design, replicate)
+    with warnings.catch_warnings():
+        # Balance needs powers of two; other sizes stay unbiased, since the points are scrambled.
+        warnings.filterwarnings("ignore", message="The balance properties", category=UserWarning)
+        sobol = qmc.Sobol(2 * factors, scramble=True, rng=np.random.default_rng(points_seed))
+        points = sobol.random(blocks)
+    return points[:, :factors], points[:, factors:]
+
+
+def permutations(
+    seed: int, design: str, replicate: int, blocks: int, variables: int
+) -> NDArray[np.int64]:
+    """Return a uniform random permutation of the variables for every block, ``(block, variable)``."""
+    _, order_seed = _streams(seed, design, replicate)
+    identity = np.tile(np.arange(variables, dtype=np.int64), (blocks, 1))
+    return np.random.default_rng(order_seed).permuted(identity, axis=1)
+
+
+def _streams(seed: int, design: str, replicate: int) -> list[np.random.SeedSequence]:
+    return np.random.SeedSequence([seed, zlib.crc32(design.encode()), replicate]).spawn(2)

@@ -1,0 +1,38 @@
+"""From recipes to altered images, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from variscope.space.augmentations import Augmentation
+from variscope.space.space import Recipes
+
+
+def alter(
+    images: torch.Tensor, recipes: Recipes, augmentations: Sequence[Augmentation]
+) -> torch.Tensor:
+    """Apply each image's augmentations in its own order.
+
+    Position by position, the images whose next augmentation is the same are altered together.
+
+    Args:
+        images: base images of the recipes, float32 in [0, 1], ``(n, 3, H, W)``; not changed.
+        recipes: one per image.
+        augmentations: those that ``Recipes.operation`` counts.
+
+    Returns:
+        ``(n, 3, H, W)``, on the images' device.
+    """
+    altered = images.clone()
+    operation = torch.from_numpy(recipes.operation.astype("int64"))
+    parameters = torch.from_numpy(recipes.parameters).to(images.device)
+    for position in range(operation.shape[1]):
+        for number, augmentation in enumerate(augmentations):
+            (rows,) = torch.nonzero(operation[:, position] == number, as_tuple=True)
+            if len(rows):
+                rows = rows.to(images.device)
+                chosen = parameters[rows, position, : len(augmentation.parameters)]
+                altered[rows] = augmentation(altered[rows], chosen)
+    return altered

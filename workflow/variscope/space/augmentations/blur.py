@@ -1,0 +1,156 @@
+"""Gaussian blur, of the whole image and within an ellipse."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch.nn.functional import pad
+
+from variscope.space.augmentations.definition import Parameter, finite_number
+from variscope.space.augmentations.registry import augmentation
+from variscope.space.augmentations.tensors import centred, column, precise
+
+
+def _pixels(
+    name: str,
+    low: float,
+    high: float,
+    scale: Literal["height", "width", "size"] = "size",
+    minimum: float = float("-inf"),
+) -> Parameter:
+    """Return a parameter in pixels; the bounds are those published for images of 224 x 224."""
+    return Parameter(
+        name=name, low=low / 224, high=high / 224, unit="pixels", scale=scale, minimum=minimum
+    )
+
+
+@augmentation(
+    "gaussian_blur",
+    parameters=(_pixels("sigma", 0.1, 2.0, minimum=0.0),),
+    description="Gaussian blur.",
+)
+def gaussian_blur(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
+    """Blur with standard deviation `sigma` and a kernel of 2 ceil(3 sigma) + 1 pixels.
+
+    Equals torchvision's gaussian_blur with that kernel size; borders are reflected. A kernel too
+    large to be reflected is cut to 2 H - 1 or 2 W - 1 pixels. A sigma of 0 is the identity.
+    """
+    return _blur(images, parameters[:, 0])
+
+
+def _sigma_or_none(value: Any) -> float | None:
+    try:
+        return None if value is None else finite_number(value, minimum=0.0)
+    except ValueError as error:
+        raise ValueError(f"null, or {error}") from None
+
+
+@augmentation(
+    "elliptic_local_blur",
+    parameters=(
+        _pixels("semi_axis_rows", 10.0, 32.0, minimum=0.0),
+        _pixels("semi_axis_columns", 10.0, 32.0, minimum=0.0),
+        _pixels("shift_rows", -32.0, 32.0, "height"),
+        _pixels("shift_columns", -32.0, 32.0, "width"),
+        Parameter(name="angle", low=-15.0, high=15.0, unit="degrees"),
+    ),
+    description="Gaussian blur within an ellipse, the original outside.",
+    checks={"sigma": _sigma_or_none},
+)
+def elliptic_local_blur(
+    images: torch.Tensor, parameters: torch.Tensor, *, sigma: float | None = None
+) -> torch.Tensor:
+    """Blur the pixels whose centres lie within an ellipse; the others stay as they are.
+
+    The ellipse's centre is the image's, shifted down by `shift_rows` and to the right by
+    `shift_columns`. `semi_axis_rows` is its half length along the rows' direction of counting
+    (vertical) and `semi_axis_columns` across (horizontal), before it is turned counter-clockwise by
+    `angle`.
+
+    Args:
+        sigma: standard deviation of the blur in pixels; None stands for 3 pixels at an image size
+            of 224, scaled by the smaller side.
+    """
+    if sigma is None:
+        sigma = 3.0 / 224 * min(images.shape[2:])
+    inside = _ellipse(images, parameters)
+    rows = inside.any(dim=3).any(dim=0)[0].nonzero()
+    columns = inside.any(dim=2).any(dim=0)[0].nonzero()
+    if not len(rows):
+        return images
+    # Only what the ellipses cover is blurred, with the margin that the kernel reaches. Where the
+    # margin is cut at the image's border, that border is reflected as in the whole image.
+    margin = int(_radius(torch.tensor(sigma)))
+    top, bottom = max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1
+    left, right = max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1
+    if margin >= min(images.shape[2:]):  # the kernel's cut depends on the size: keep all of it
+        top, left, bottom, right = 0, 0, images.shape[2], images.shape[3]
+    part = (slice(None), slice(None), slice(top, bottom), slice(left, right))
+    blurred = _blur(images[part], torch.full_like(images[:, 0, 0, 0], sigma))
+    output = images.clone()
+    output[part] = torch.where(inside[part], blurred, images[part])
+    return output
+
+
+def _ellipse(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
+    """Return which pixels lie within each image's ellipse, `(n, 1, H, W)`."""
+    height, width = images.shape[2:]
+    axis_y, axis_x, shift_y, shift_x, angle = (column(parameters, k) for k in range(5))
+    radians = torch.deg2rad(precise(angle))
+    cos, sin = radians.cos().to(images.dtype), radians.sin().to(images.dtype)
+    y = centred(height, images)[:, None] - shift_y
+    x = centred(width, images) - shift_x
+    along = (cos * x - sin * y) / axis_x
+    across = (sin * x + cos * y) / axis_y
+    return along * along + across * across <= 1.0
+
+
+def _radius(sigma: torch.Tensor) -> torch.Tensor:
+    return torch.ceil(3.0 * precise(sigma))
+
+
+def _blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Blur `(n, c, H, W)` with one standard deviation in pixels per image, `(n,)`."""
+    return _blur_along(_blur_along(images, sigma, 2), sigma, 3)
+
+
+def _blur_along(images: torch.Tensor, sigma: torch.Tensor, dimension: int) -> torch.Tensor:
+    """Blur along one dimension by adding shifted slices from the centre outwards.
+
+    Images with a shorter kernel than the longest of the batch meet weights of exactly 0 last, so
+    that they come out as if alone. Grouped convolutions, one kernel per image, are not faster.
+    """
+    size = images.shape[dimension]
+    weights = _half_kernel(sigma, size)
+    longest = weights.shape[1] - 1
+    if longest == 0:
+        return images
+    widths = (0, 0, longest, longest) if dimension == 2 else (longest, longest, 0, 0)
+    padded = pad(images, widths, mode="reflect")
+    output = padded.narrow(dimension, longest, size) * column(weights, 0)
+    pair = torch.empty_like(output)
+    for distance in range(1, longest + 1):
+        before = padded.narrow(dimension, longest - distance, size)
+        after = padded.narrow(dimension, longest + distance, size)
+        torch.add(before, after, out=pair)
+        output += pair.mul_(column(weights, distance))
+    return output
+
+
+def _half_kernel(sigma: torch.Tensor, size: int) -> torch.Tensor:
+    """Return the weights at the distances 0, 1, ..., of each image's kernel, `(n, distance)`.
+
+    They add up to 1 over the whole kernel and are 0 beyond min(ceil(3 sigma), size - 1).
+    """
+    radius = _radius(sigma).clamp(max=size - 1)
+    longest = int(radius.max())
+    deviation = precise(sigma)
+    weights = [torch.ones_like(deviation)]
+    total = torch.ones_like(deviation)
+    for distance in range(1, longest + 1):
+        weight = torch.exp(-0.5 * (distance / deviation) ** 2)
+        weight = torch.where(distance <= radius, weight, torch.zeros_like(weight))
+        weights.append(weight)
+        total = total + 2.0 * weight
+    return (torch.stack(weights, dim=1) / total[:, None]).to(sigma.dtype)

@@ -60,7 +60,7 @@ def base_points(
 def permutations(
     seed: int, design: str, replicate: int, blocks: int, variables: int
 ) -> NDArray[np.int64]:
-    """Return a uniform random permutation of the variables for every block, ``(block, variable)``."""
+    """Return a uniform random permutation of the variables for each block, ``(block, D)``."""
     _, order_seed = _streams(seed, design, replicate)
     identity = np.tile(np.arange(variables, dtype=np.int64), (blocks, 1))
     return np.random.default_rng(order_seed).permuted(identity, axis=1)

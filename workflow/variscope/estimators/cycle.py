@@ -13,16 +13,16 @@ others; so, with V_i the variance of E[f | X_i],
 
     E[D_k D_{k+D}] = -2 V_i,     E[D_k^2] = E[D_{k+D}^2] = 2 VT_i        (Jansen 1999 for VT)
 
-and for neighbours on the circle, k = 1..D, the products of the four rows in D_k D_{k+1+D} share x_j,
+and for neighbours on the circle, k = 1..D, the four products of rows in D_k D_{k+1+D} share x_j,
 nothing, {i, j} and x_i (for k = D, where the second step is D_1, likewise), so that
 
     E[D_k D_{k+1+D}] = V_j - V_{ij}^closed + V_i = -V_ij.
 
-For the Shapley effect let c(S) be the variance of E[f | X_S]. Row F_{k+m}, m = 0..D-1, has with F_k
-the variables S = all but pi(k+1..k+m) in common, and with F_{k-1} those of S but i. Hence
-E[D_k F_{k+m}] = c(S) - c(S \ i) with S \ i a uniform subset of uniform size 0..D-1, which is Shapley's
-average (Owen 2014): E[D_k W_k] = D phi_i. The other three products of (D_k - D_{k+D}) (W_k - Wbar_k)
-give the same, so
+For the Shapley effect let c(S) be the variance of E[f | X_S]. Row F_{k+m}, m = 0..D-1, has with
+F_k the variables S = all but pi(k+1..k+m) in common, and with F_{k-1} those of S but i. Hence
+E[D_k F_{k+m}] = c(S) - c(S \ i) with S \ i a uniform subset of uniform size 0..D-1, which is
+Shapley's average (Owen 2014): E[D_k W_k] = D phi_i. The other three products of
+(D_k - D_{k+D}) (W_k - Wbar_k) give the same, so
 
     phi_i = E[(D_k - D_{k+D}) T_k] / 4 D.
 

@@ -25,7 +25,7 @@ class ImageIndex:
 
     @classmethod
     def of(cls, label: NDArray[np.integer], part: NDArray[np.integer]) -> ImageIndex:
-        """Sort images by their class ``label (image,)`` and ``part (image,)`` (0 train, 1 valid)."""
+        """Sort images by class ``label (image,)`` and ``part (image,)``, 0 train, 1 valid."""
         classes = int(label.max()) + 1
         cell = part.astype(np.int64) * classes + label
         count = np.bincount(cell, minlength=len(PARTS) * classes)

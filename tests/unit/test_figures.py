@@ -1,0 +1,532 @@
+"""The pictures hold the numbers that they are given."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.text import Text
+from variscope import figures
+from variscope.analyses import leading_channels, map_over_channels, specialised_units
+from variscope.analyses.reading import layers
+from variscope.analyses.wording import interval_text, share_text
+from variscope.figures import grids, heat_maps, lines, pair_triangles, style, unit_maps
+
+VARIABLES = synthetic.SPATIAL + synthetic.AUXILIARY
+TREE_FIGURES = ("summary", "comparison", "convergence", "depth", "pairs")
+
+
+@pytest.fixture(scope="module")
+def tree() -> xr.DataTree:
+    return small_study()
+
+
+def images(figure: Figure) -> list[AxesImage]:
+    """The images of a figure, colour bars left out."""
+    return [image for ax in figure.axes for image in ax.images]
+
+
+def smallest_type(figure: Figure) -> float:
+    """The size in points of the smallest text that is shown."""
+    found = figure.findobj(Text)
+    return min(text.get_fontsize() for text in found if text.get_text() and text.get_visible())
+
+
+def small_study(variables: tuple[str, ...] = VARIABLES) -> xr.DataTree:
+    """Three layers: maps, maps of one pixel, a vector."""
+    return synthetic.study(
+        {
+            "conv1": synthetic.dataset("conv1", size=(5, 4, 4), variables=variables),
+            "pool": synthetic.dataset("pool", size=(5, 1, 1), variables=variables),
+            "scores": synthetic.dataset("scores", dims="vector", size=(5,), variables=variables),
+        }
+    )
+
+
+def every_figure(tree: xr.DataTree, channels: int = 2) -> dict[str, Figure]:
+    """Every kind of figure of a study, drawn."""
+    table = specialised_units(tree)
+    made = {name: getattr(figures, name)(tree) for name in TREE_FIGURES}
+    for layer, data in layers(tree).items():
+        made[f"maps {layer}"] = figures.maps(data, channels=channels)
+        made[f"moments {layer}"] = figures.moments(data, channels=channels)
+        made[f"specialised {layer}"] = figures.specialised(data, table)
+    made["pairs of a layer"] = figures.pairs(data)
+    for figure in made.values():
+        FigureCanvasAgg(figure).draw()
+    return made
+
+
+def texts_cut_off(figure: Figure) -> list[str]:
+    """The texts that reach beyond the edge of a drawn figure."""
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    width, height = figure.get_size_inches() * figure.dpi
+    hidden = [text for ax in figure.axes if not ax.get_visible() for text in ax.findobj(Text)]
+    ticks = [label for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for label in beyond(axis)]
+    cut = []
+    for text in figure.findobj(Text):
+        if text in hidden or text in ticks or not text.get_text().strip():
+            continue
+        box = text.get_window_extent(renderer)
+        if box.x0 < -1 or box.x1 > width + 1 or box.y0 < -1 or box.y1 > height + 1:
+            cut.append(text.get_text())
+    return cut
+
+
+def beyond(axis) -> list[Text]:
+    """The labels of ticks outside of an axis's limits, which are never drawn."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [t for t in axis.get_major_ticks() if not low <= t.get_loc() <= high]
+    return [label for tick in ticks for label in (tick.label1, tick.label2)]
+
+
+@pytest.mark.parametrize("variables", [VARIABLES, synthetic.COLOR + synthetic.AUXILIARY])
+def test_figures_are_legible_at_the_width_of_a_page(variables):
+    for name, figure in every_figure(small_study(variables)).items():
+        assert figure.get_size_inches()[0] == 7.0, name
+        assert smallest_type(figure) >= 7.0, name
+        assert texts_cut_off(figure) == [], name
+
+
+def test_a_study_of_one_variable_can_be_drawn():
+    for name, figure in every_figure(small_study(("erasing",))).items():
+        assert texts_cut_off(figure) == [], name
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone(tree, tmp_path):
+    before = dict(matplotlib.rcParams)
+    figures.save(figures.summary(tree), tmp_path / "summary")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_no_figure_is_left_with_pyplot(tree):
+    from matplotlib import pyplot
+
+    figures.depth(tree)
+    assert pyplot.get_fignums() == []
+
+
+# Summary
+
+
+def test_summary_holds_every_layers_estimates_and_intervals(tree):
+    found = layers(tree)
+    figure = figures.summary(tree)
+    expected = np.stack([data["shapley_layer"].values for data in found.values()], axis=1)
+    np.testing.assert_array_equal(images(figure)[0].get_array(), expected)
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    for data in found.values():
+        for k in range(len(VARIABLES)):
+            part = [float(data[f"shapley_layer{end}"][k]) for end in ("", "_low", "_high")]
+            assert share_text(part[0], 2) in texts
+            assert interval_text(part[1], part[2], 2) in texts
+
+
+def test_summary_of_many_layers_continues_below():
+    names = [f"layer{k}" for k in range(9)]
+    study = synthetic.study({n: synthetic.dataset(n, size=(3, 2, 2)) for n in names})
+    figure = figures.summary(study)
+    shown = [label.get_text() for ax in figure.axes[:2] for label in ax.get_xticklabels()]
+    assert shown == names
+
+
+def test_summary_writes_undefined_cells_and_keeps_negative_numbers():
+    figure = style.new_figure(2)
+    ax = figure.subplots()
+    nan = float("nan")
+    image, texts = heat_maps.draw_estimates(
+        ax,
+        np.array([[nan, -0.02]]),
+        np.array([[nan, -0.05]]),
+        np.array([[nan, 0.01]]),
+        rows=["erasing"],
+        columns=["a", "b"],
+    )
+    assert [text.get_text() for text in texts] == [
+        "undefined",
+        "",
+        "\N{MINUS SIGN}0.02",
+        "[\N{MINUS SIGN}0.05, 0.01]",
+    ]
+    np.testing.assert_array_equal(np.ma.getmaskarray(image.get_array()), [[True, False]])
+
+
+def test_text_is_legible_on_every_colour_of_the_scale():
+    def luminance(rgb):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    for value in np.linspace(0, 1, 101):
+        rgba = style.share_colormap()(value)
+        ink = 0.0 if style.text_color(rgba) == "black" else 1.0
+        ground = luminance(rgba[:3])
+        contrast = (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05)
+        assert contrast >= 4.5  # WCAG 2, level AA
+
+
+def test_an_index_that_is_not_there_is_refused_with_those_that_are():
+    star = synthetic.tree(star=True)
+    with pytest.raises(ValueError, match=r"no index 'shapley_layer' in layer 'conv1'.*S1_layer"):
+        figures.summary(star)
+    figures.summary(star, index="ST")
+
+
+# Maps
+
+
+def test_maps_share_one_scale_from_0_to_1_and_hold_the_shares():
+    data = synthetic.dataset(size=(8, 9, 11))
+    figure = figures.maps(data, channels=[5, 1])
+    shown = images(figure)
+    assert len(shown) == 3 * len(VARIABLES)
+    for image in shown:
+        assert isinstance(image.norm, PowerNorm)
+        assert (image.norm.vmin, image.norm.vmax) == (0.0, 1.0)
+    by_place = {(k // len(VARIABLES), k % len(VARIABLES)): shown[k] for k in range(len(shown))}
+    for k, name in enumerate(VARIABLES):
+        for row, channel in ((1, 5), (2, 1)):
+            expected = data["shapley"].sel(variable=name).isel(channel=channel)
+            np.testing.assert_array_equal(by_place[row, k].get_array().filled(np.nan), expected)
+        mean = map_over_channels(data, "shapley").sel(variable=name)
+        np.testing.assert_allclose(by_place[0, k].get_array(), mean)
+
+
+def test_undefined_pixels_are_masked_over_a_hatched_ground():
+    data = synthetic.dataset(size=(4, 3, 3))
+    figure = figures.maps(data, channels=[1])
+    ax = figure.axes[len(VARIABLES)]
+    mask = np.ma.getmaskarray(ax.images[0].get_array())
+    np.testing.assert_array_equal(mask, data["status"].isel(channel=1) == 1)
+    assert mask.any() and ax.patch.get_hatch()
+    assert ax.images[0].cmap.get_bad()[3] == 0  # transparent: the hatching shows
+    assert "hatched: 4 constant and 0 not finite" in figure.get_suptitle()
+
+
+def test_maps_take_the_channels_that_vary_most_and_name_them():
+    data = synthetic.dataset(size=(8, 9, 11))
+    best = leading_channels(data, 3)
+    figure = figures.maps(data, channels=3)
+    notes = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert [n.split("\n")[0] for n in notes if n.startswith("channel")] == [
+        f"channel {channel}" for channel in best
+    ]
+
+
+def test_vectors_are_sorted_with_their_intervals_and_undefined_ones_left_out():
+    data = synthetic.dataset("fc", dims="vector", size=(6,))
+    figure = figures.maps(data)
+    ax = figure.axes[VARIABLES.index("rolling")]
+    values = data["shapley"].sel(variable="rolling").values
+    heights = [patch.get_height() for patch in ax.patches]
+    np.testing.assert_allclose(heights, np.sort(values[np.isfinite(values)])[::-1])
+    units = [int(label.get_text()) for label in ax.get_xticklabels()]
+    np.testing.assert_array_equal(values[units], heights)
+    segments = ax.collections[0].get_segments()
+    np.testing.assert_allclose([s[1, 1] - s[0, 1] for s in segments], 0.04)
+    assert {ax.get_ylim()[1] for ax in figure.axes} == {1.0}
+    assert "left out: 2 constant" in figure.get_suptitle()
+
+
+def test_many_units_are_a_line_with_a_band():
+    figure = style.new_figure(2)
+    ax = figure.subplots()
+    value = np.linspace(0, 0.5, 200)
+    drawn, units = unit_maps.draw_sorted(
+        ax, value, value - 0.1, value + 0.1, style=style.VariableStyle("0", "o", "-")
+    )
+    np.testing.assert_array_equal(units, np.arange(200)[::-1])
+    np.testing.assert_array_equal(drawn[1].get_ydata(), value[::-1])
+
+
+def test_a_variable_without_any_defined_unit_is_drawn_as_undefined():
+    ax = style.new_figure(2).subplots()
+    nan = np.full(5, np.nan)
+    drawn, units = unit_maps.draw_sorted(
+        ax, nan, nan, nan, style=style.VariableStyle("0", "o", "-")
+    )
+    assert drawn == [] and len(units) == 0
+    assert ax.texts[0].get_text() == "undefined"
+
+
+def test_layers_of_other_shapes_and_of_single_pixels_are_drawn_as_vectors():
+    for data in (
+        synthetic.dataset(dims="other", size=(5, 7)),
+        synthetic.dataset(size=(5, 1, 1)),
+    ):
+        assert images(figures.maps(data)) == []
+        assert images(figures.moments(data)) == []
+
+
+# Moments
+
+
+def test_moments_hold_mean_variance_and_coefficient_of_variation():
+    data = synthetic.dataset(size=(4, 3, 3))
+    data["mean"][2, 0, 0] = 0.0
+    figure = figures.moments(data, channels=[2])
+    mean, variance, ratio = (image.get_array() for image in images(figure)[:3])
+    np.testing.assert_array_equal(mean, data["mean"][2])
+    np.testing.assert_array_equal(variance, data["variance"][2])
+    expected = np.sqrt(data["variance"][2]) / np.abs(data["mean"][2])
+    np.testing.assert_allclose(ratio.compressed(), expected.values.ravel()[1:])
+    assert ratio.mask[0, 0] and ratio.mask.sum() == 1
+
+
+def test_units_that_are_not_finite_have_no_moments():
+    data = synthetic.dataset(size=(4, 3, 3), constant=False)
+    data["status"][0, 0, 0] = 2
+    data["variance"][0, 0, 0] = np.inf
+    data["mean"][0, 0, 0] = np.nan
+    figure = figures.moments(data, channels=[0])
+    assert all(image.get_array().mask[0, 0] for image in images(figure)[:3])
+    assert 0 in leading_channels(data, 4)
+
+
+# Specialised units
+
+
+def test_specialised_frames_the_variable_that_a_channel_was_chosen_for(tree):
+    data = layers(tree)["conv1"]
+    table = specialised_units(tree)
+    rows = table[table["layer"] == "conv1"]
+    figure = figures.specialised(data, table)
+    grid = figure.axes[: len(rows) * len(VARIABLES)]
+    framed = [k for k, ax in enumerate(grid) if ax.spines["left"].get_linewidth() > 1]
+    assert framed == [
+        row * len(VARIABLES) + VARIABLES.index(name) for row, name in enumerate(rows["variable"])
+    ]
+    first = int(rows["unit"].iloc[0])
+    for k, name in enumerate(VARIABLES):
+        expected = data["shapley"].sel(variable=name).isel(channel=first)
+        np.testing.assert_array_equal(grid[k].images[0].get_array().filled(np.nan), expected)
+
+
+@pytest.mark.parametrize("dims", ["vector", "other"])
+def test_specialised_units_of_vectors_are_bars_over_all_variables(dims):
+    data = synthetic.dataset("fc", dims=dims, size=(5, 4))
+    table = specialised_units(synthetic.study({"fc": data}))
+    figure = figures.specialised(data, table)
+    flat = data["shapley"].values.reshape(len(VARIABLES), -1)
+    shape = data["variance"].shape
+    for ax, (_, row) in zip(figure.axes, table.iterrows(), strict=False):
+        unit = np.ravel_multi_index(tuple(map(int, row["unit"].split(","))), shape)
+        heights = [patch.get_height() for patch in ax.patches]
+        np.testing.assert_allclose(heights, flat[:, unit])
+        chosen = VARIABLES.index(row["variable"])
+        colors = [patch.get_facecolor() for patch in ax.patches]
+        assert colors.count(colors[chosen]) == 1
+
+
+def test_a_layer_without_specialised_units_says_so(tree):
+    data = layers(tree)["conv1"]
+    empty = specialised_units(tree).iloc[:0]
+    figure = figures.specialised(data, empty)
+    assert any("No unit of this layer" in text.get_text() for text in figure.texts)
+
+
+def test_a_table_read_back_from_csv_gives_the_same_picture(tree, tmp_path):
+    table = specialised_units(tree)
+    table.to_csv(tmp_path / "units.csv", index=False)
+    data = layers(tree)["scores"]
+    again = figures.specialised(data, pd.read_csv(tmp_path / "units.csv"))
+    first = figures.specialised(data, table)
+    assert [ax.get_title("left") for ax in again.axes] == [
+        ax.get_title("left") for ax in first.axes
+    ]
+
+
+# Comparison, convergence, depth
+
+
+def error_bars(ax: Axes) -> list[np.ndarray]:
+    return [np.array([s[:, 0] for s in c.lines[2][0].get_segments()]) for c in ax.containers]
+
+
+def test_comparison_shows_estimates_with_their_bounds(tree):
+    figure = figures.comparison(tree)
+    for ax, (layer, data) in zip(figure.axes, layers(tree).items(), strict=False):
+        assert ax.get_title("left") == layer
+        for index, container, bars in zip(
+            ("S1", "shapley", "ST"), ax.containers, error_bars(ax), strict=True
+        ):
+            np.testing.assert_array_equal(container.lines[0].get_xdata(), data[f"{index}_layer"])
+            np.testing.assert_allclose(bars[:, 0], data[f"{index}_layer_low"])
+            np.testing.assert_allclose(bars[:, 1], data[f"{index}_layer_high"])
+
+
+def test_comparison_of_a_star_has_no_shapley_effects():
+    figure = figures.comparison(synthetic.tree(star=True))
+    assert len(figure.axes[0].containers) == 2
+    assert "Shapley effect" not in [t.get_text() for t in figure.legends[0].get_texts()]
+
+
+def test_convergence_draws_half_widths_and_a_guide_of_slope_minus_one_half(tree):
+    figure = figures.convergence(tree)
+    data = layers(tree)["conv1"]
+    drawn = figure.axes[0].lines
+    half = (data["shapley_layer_by_replicates_high"] - data["shapley_layer_by_replicates_low"]) / 2
+    for k in range(len(VARIABLES)):
+        np.testing.assert_allclose(drawn[k].get_ydata(), half[:, k])
+    x, y = drawn[-1].get_data()
+    slope = np.polyfit(np.log(x), np.log(y), 1)[0]
+    assert slope == pytest.approx(-0.5)
+    assert y[-1] == pytest.approx(float(np.median(half[-1])))
+
+
+def test_widths_of_zero_have_no_place_on_a_logarithmic_scale():
+    ax = style.new_figure(2).subplots()
+    steps = np.array([2.0, 3.0, 4.0])
+    widths = np.array([[0.4, 0.0], [0.3, 0.0], [0.2, 0.0]])
+    drawn = lines.draw_half_widths(ax, steps, widths, ["erasing", "part"])
+    assert np.isnan(drawn[1].get_ydata()).all()
+    assert drawn[-1].get_ydata()[-1] == pytest.approx(0.2)
+
+
+def test_depth_draws_shares_over_layers_with_bands(tree):
+    figure = figures.depth(tree)
+    ax = figure.axes[0]
+    found = list(layers(tree).values())
+    for k in range(len(VARIABLES)):
+        expected = [float(data["shapley_layer"][k]) for data in found]
+        np.testing.assert_array_equal(ax.lines[k].get_ydata(), expected)
+        band = ax.collections[k].get_paths()[0].vertices[:, 1]
+        assert band.min() == pytest.approx(min(float(d["shapley_layer_low"][k]) for d in found))
+        assert band.max() == pytest.approx(max(float(d["shapley_layer_high"][k]) for d in found))
+    assert [label.get_text() for label in ax.get_xticklabels()] == list(layers(tree))
+
+
+def test_depth_of_one_layer_has_error_bars():
+    study = synthetic.study({"conv1": synthetic.dataset()})
+    figure = figures.depth(study)
+    assert len(figure.axes[0].containers) == len(VARIABLES)
+
+
+def test_a_layer_without_any_index_leaves_gaps_and_no_error():
+    data = synthetic.dataset("dead", size=(3, 2, 2))
+    for name in data.data_vars:
+        if str(name).startswith(("S1", "S2", "ST", "shapley")):
+            data[name][:] = np.nan
+    data["status"][:] = 1
+    data["variance"][:] = 0
+    study = synthetic.study({"dead": data, "conv1": synthetic.dataset(size=(3, 2, 2))})
+    assert len(every_figure(study)) == len(TREE_FIGURES) + 7
+
+
+# Pairs
+
+
+def test_pairs_fill_the_upper_triangle_whatever_the_order_of_names():
+    data = synthetic.dataset(variables=("erasing", "rolling", "class"))
+    data = data.assign_coords(pair=["rolling:erasing", "erasing:class", "class:rolling"])
+    value, low, _ = pair_triangles.pair_matrix(data)
+    expected = data["S2_layer"].values
+    np.testing.assert_array_equal(value[[0, 0, 1], [1, 2, 2]], expected)
+    np.testing.assert_array_equal(low[[0, 0, 1], [1, 2, 2]], data["S2_layer_low"])
+    assert np.isnan(value[np.tril_indices(3)]).all()
+
+
+def test_one_layer_of_pairs_has_its_intervals_written():
+    data = synthetic.dataset(variables=("erasing", "rolling", "class"))
+    figure = figures.pairs(data)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    low, high = float(data["S2_layer_low"][0]), float(data["S2_layer_high"][0])
+    assert texts[0].endswith(f"[{share_text(low, 2)},\n{share_text(high, 2)}]")
+
+
+def test_a_study_of_pairs_writes_only_what_differs_from_zero():
+    data = synthetic.dataset(variables=("erasing", "rolling", "class"))
+    data["S2_layer"][:] = [0.2, 0.1, np.nan]
+    data["S2_layer_low"][:] = [0.1, -0.1, np.nan]
+    data["S2_layer_high"][:] = [0.3, 0.3, np.nan]
+    figure = figures.pairs(synthetic.study({"a": data, "b": data}))
+    assert [text.get_text() for text in figure.axes[0].texts] == [".20", "a"]
+    assert len([p for p in figure.axes[0].patches if p.get_hatch()]) == 1
+    scales = {(i.norm.vmin, i.norm.vmax) for ax in figure.axes[:2] for i in ax.images}
+    assert scales == {(0.0, 0.2)}
+
+
+# Samples
+
+
+def test_samples_show_images_with_wrapped_captions():
+    image = np.linspace(0, 1, 8 * 8 * 3).reshape(8, 8, 3)
+    panel = {"image": image, "title": "rolling", "caption": "shift 12 px, 7 px down and right"}
+    figure = figures.samples(
+        [{"title": "alone", "panels": [panel] * 8}, {"title": "together", "panels": [panel]}]
+    )
+    shown = images(figure)
+    assert len(shown) == 9
+    np.testing.assert_array_equal(shown[0].get_array(), image)
+    caption = figure.axes[0].texts[0].get_text()
+    assert "\n" in caption and caption.replace("\n", " ") == panel["caption"]
+    assert [t.get_text() for t in figure.texts][1:] == ["alone", "together"]
+
+
+def test_samples_without_images_are_refused():
+    with pytest.raises(ValueError, match="no images to show"):
+        figures.samples([{"title": "alone", "panels": []}])
+
+
+# Style and files
+
+
+def test_known_variables_keep_their_colours_in_any_company():
+    alone = style.variable_styles(["hue"])["hue"]
+    assert style.variable_styles(["mine", "hue", "yours"])["hue"] == alone
+
+
+def test_variables_of_one_study_are_drawn_differently():
+    everything = [*synthetic.SPATIAL, *synthetic.COLOR, *synthetic.AUXILIARY, "mine", "yours"]
+    styles = list(style.variable_styles(everything).values())
+    assert len(set(styles)) == len(everything)
+    for names in (VARIABLES, synthetic.COLOR + synthetic.AUXILIARY):
+        colors = [s.color for s in style.variable_styles(names).values()]
+        assert len(set(colors)) == len(colors)
+
+
+def test_saved_files_are_the_same_bytes_each_time(tree, tmp_path):
+    for folder in ("a", "b"):
+        figures.save(figures.depth(tree), tmp_path / folder / "depth")
+    for kind in ("svg", "png"):
+        first, second = (tmp_path / f / f"depth.{kind}" for f in ("a", "b"))
+        assert first.read_bytes() == second.read_bytes()
+    assert b"<dc:date>" not in (tmp_path / "a" / "depth.svg").read_bytes()
+
+
+def test_saving_keeps_dots_of_a_name_and_leaves_nothing_partial(tmp_path):
+    svg, png = figures.save(style.new_figure(1), tmp_path / "features.2")
+    assert (svg.name, png.name) == ("features.2.svg", "features.2.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["features.2.png", "features.2.svg"]
+    assert matplotlib.image.imread(png).shape[:2] == (150, 1050)
+
+
+def test_a_failed_save_leaves_what_was_there(tmp_path, monkeypatch):
+    figure = style.new_figure(1)
+    svg, _ = figures.save(figure, tmp_path / "picture")
+    before = svg.read_bytes()
+
+    def fail(path, **_):
+        path.write_text("half a picture")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(figure, "savefig", fail)
+    with pytest.raises(OSError, match="disk full"):
+        figures.save(figure, tmp_path / "picture")
+    assert svg.read_bytes() == before
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".png", ".svg"]
+
+
+def test_grids_fill_the_figure_but_for_the_margins_in_inches():
+    figure = style.new_figure(4, constrained=False)
+    axes = grids.map_grid(figure, 2, 3, left=1, right=0.5, top=0.6, bottom=0.4, gap=0.1)
+    boxes = [ax.get_position() for ax in axes.flat]
+    assert min(b.x0 for b in boxes) * 7 == pytest.approx(1)
+    assert max(b.x1 for b in boxes) * 7 == pytest.approx(6.5)
+    assert max(b.y1 for b in boxes) * 4 == pytest.approx(3.4)
+    assert (boxes[1].x0 - boxes[0].x1) * 7 == pytest.approx(0.1)

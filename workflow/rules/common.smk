@@ -1,0 +1,91 @@
+# What the rules share: the checked experiment, its paths, and small functions of wildcards.
+import sys
+from pathlib import Path
+
+WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
+
+# The package of this clone, not another that happens to be installed.
+sys.path.insert(0, str(WORKFLOW))
+
+from variscope.digest import code_digest
+from variscope.errors import UserError
+from variscope.experiment import ROOMS, Experiment, share_package
+from variscope.plan import LAYER_PICTURES, STUDY_PICTURES
+
+share_package()
+
+try:
+    EXPERIMENT = Experiment.open(
+        config, folder=Path.cwd(), cache=Path(".snakemake") / "variscope"
+    )
+except UserError as error:
+    sys.exit(f"configuration error: {error}")
+
+ENVIRONMENT = str(WORKFLOW.parent / "envs" / "environment.yaml")
+RESULTS = f"results/{EXPERIMENT.config['experiment']}"
+SET = f"{RESULTS}/{{model}}/{{set}}"
+STUDY = f"{SET}/{{design}}"
+
+
+def alternatives(names):
+    """A wildcard's constraint: one of these names."""
+    return "|".join(sorted(set(names)))
+
+
+def code(stage):
+    """Digest of the package modules that a stage depends on: it reruns when they change."""
+    return code_digest(*ROOMS[stage])
+
+
+def study_of(wildcards):
+    return EXPERIMENT.plan.study(wildcards.model, wildcards.set, wildcards.design)
+
+
+def memory_of(stage):
+    """Memory of a job of a stage, doubled with each attempt."""
+    return lambda wildcards, attempt: study_of(wildcards).memory_mb[stage] * 2 ** (
+        attempt - 1
+    )
+
+
+def trained_weights(wildcards):
+    """The state dict of a model that is trained here; other models have none."""
+    if EXPERIMENT.config["models"][wildcards.model]["weights"] != "train":
+        return []
+    return f"{RESULTS}/{wildcards.model}/weights.pt"
+
+
+def every(pattern, **fixed):
+    """Fill a pattern for every study that agrees with the names given, without repeats."""
+    filled = [
+        pattern.format(model=s.model, set=s.variable_set, design=s.design)
+        for s in EXPERIMENT.studies
+        if all(getattr(s, key) == value for key, value in fixed.items())
+    ]
+    return list(dict.fromkeys(filled))
+
+
+def study_figure(kind):
+    """A picture of all layers, for Snakemake's own report as well."""
+    return report(
+        f"{STUDY}/figures/{kind}.svg",
+        caption=f"../report/{kind}.rst",
+        category="{model}",
+        subcategory="{set}",
+        labels={"figure": kind, "design": "{design}"},
+    )
+
+
+def layer_figures(kind):
+    """A folder with one picture a layer."""
+    return report(
+        directory(f"{STUDY}/figures/{kind}"),
+        patterns=["{layer}.svg"],
+        caption=f"../report/{kind}.rst",
+        category="{model}",
+        subcategory="{set}",
+        labels={"figure": f"{kind} of {{layer}}", "design": "{design}"},
+    )
+
+
+GPU = 1 if EXPERIMENT.found["device"] == "cuda" else 0

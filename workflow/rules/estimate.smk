@@ -1,0 +1,102 @@
+# Estimation: activations are summed shard by shard, sums become indices.
+# in:  activations/<shard>/
+# out: moments/<shard>/<layer>.zarr, then indices/<layer>.zarr, then <set>/summary.csv
+
+
+rule moments:
+    input:
+        f"{STUDY}/activations/{{shard}}",
+    output:
+        directory(f"{STUDY}/moments/{{shard}}"),
+    log:
+        f"{RESULTS}/logs/moments-{{model}}-{{set}}-{{design}}-{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/moments-{{model}}-{{set}}-{{design}}-{{shard}}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory_of("moments"),
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        code=code("moments"),
+    script:
+        "../scripts/moments.py"
+
+
+rule estimate:
+    input:
+        moments=lambda wildcards: [
+            f"{STUDY}/moments/{shard.name}".format(**wildcards)
+            for shard in study_of(wildcards).shards
+        ],
+    output:
+        directory(f"{STUDY}/indices"),
+    log:
+        f"{RESULTS}/logs/indices-{{model}}-{{set}}-{{design}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/indices-{{model}}-{{set}}-{{design}}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory_of("indices"),
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        confidence_level=EXPERIMENT.config["confidence_level"],
+        variables=lambda wildcards: study_of(wildcards).variables,
+        layers=lambda wildcards: [layer["name"] for layer in study_of(wildcards).layers],
+        apply=lambda wildcards: EXPERIMENT.config["variable_sets"][wildcards.set][
+            "apply"
+        ],
+        provenance=lambda wildcards: EXPERIMENT.provenance(
+            model=wildcards.model,
+            variable_set=wildcards.set,
+            design=wildcards.design,
+        ),
+        code=code("indices"),
+    script:
+        "../scripts/estimate.py"
+
+
+rule summary:
+    input:
+        lambda wildcards: every(
+            f"{STUDY}/indices", model=wildcards.model, variable_set=wildcards.set
+        ),
+    output:
+        report(
+            f"{SET}/summary.csv",
+            caption="../report/table.rst",
+            category="{model}",
+            subcategory="{set}",
+            labels={"table": "summary"},
+        ),
+    log:
+        f"{RESULTS}/logs/summary-{{model}}-{{set}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summary-{{model}}-{{set}}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        code=code("analyses"),
+    script:
+        "../scripts/summary.py"
+
+
+rule indices:
+    input:
+        every(f"{STUDY}/indices"),
+        every(f"{SET}/summary.csv"),
+
+
+rule plan:
+    log:
+        f"{RESULTS}/logs/plan.log",
+    conda:
+        ENVIRONMENT
+    params:
+        text=EXPERIMENT.plan.text(Path("results")),
+    script:
+        "../scripts/plan.py"

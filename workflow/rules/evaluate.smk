@@ -1,0 +1,45 @@
+# Evaluation: the network on the rows of a design, in shards of whole replicates.
+# in:  the images and the model
+# out: activations/<shard>/<layer>.zarr, (block, row, *unit), and what it cost
+
+
+rule evaluate:
+    input:
+        images=rules.images.output.summary,
+        weights=trained_weights,
+    output:
+        activations=directory(f"{STUDY}/activations/{{shard}}"),
+        cost=f"{STUDY}/cost/{{shard}}.json",
+    log:
+        f"{RESULTS}/logs/evaluate-{{model}}-{{set}}-{{design}}-{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate-{{model}}-{{set}}-{{design}}-{{shard}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: EXPERIMENT.config["evaluation"]["threads"]
+    resources:
+        mem_mb=memory_of("evaluate"),
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        gpu=GPU,
+    params:
+        dataset=EXPERIMENT.dataset,
+        model=lambda wildcards: EXPERIMENT.model(wildcards.model),
+        variable_set=lambda wildcards: EXPERIMENT.variable_set(wildcards.set),
+        design=lambda wildcards: {
+            "kind": wildcards.design,
+            "blocks": study_of(wildcards).blocks,
+            "replicates": study_of(wildcards).replicates,
+        },
+        replicates=lambda wildcards: next(
+            shard.replicates
+            for shard in study_of(wildcards).shards
+            if shard.name == wildcards.shard
+        ),
+        evaluation=lambda wildcards: {
+            "batch_size": study_of(wildcards).batch_size,
+            "threads": EXPERIMENT.config["evaluation"]["threads"],
+            "device": EXPERIMENT.found["device"],
+        },
+        code=code("evaluate"),
+    script:
+        "../scripts/evaluate.py"

@@ -1,0 +1,92 @@
+# Inputs: the table of images and the models.
+# in:  the data set and the model's factory, named in the configuration
+# out: inputs/images.csv and .json, <model>/weights.pt, <model>/accuracy.json, pictures of samples
+
+
+rule images:
+    output:
+        table=f"{RESULTS}/inputs/images.csv",
+        summary=f"{RESULTS}/inputs/images.json",
+    log:
+        f"{RESULTS}/logs/images.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/images.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        dataset=EXPERIMENT.dataset,
+        skipped=EXPERIMENT.found["dataset"]["skipped"],
+        code=code("inputs"),
+    script:
+        "../scripts/images.py"
+
+
+rule train:
+    input:
+        images=rules.images.output.summary,
+    output:
+        weights=f"{RESULTS}/{{model}}/weights.pt",
+        history=f"{RESULTS}/{{model}}/training.csv",
+    log:
+        f"{RESULTS}/logs/train-{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train-{{model}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: EXPERIMENT.config["evaluation"]["threads"]
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * 2 ** (attempt - 1),
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        gpu=GPU,
+    params:
+        dataset=EXPERIMENT.dataset,
+        model=lambda wildcards: {
+            key: value
+            for key, value in EXPERIMENT.model(wildcards.model).items()
+            if key not in ("layers", "softmax")
+        },
+        training=EXPERIMENT.config["training"],
+        evaluation={
+            "threads": EXPERIMENT.config["evaluation"]["threads"],
+            "device": EXPERIMENT.found["device"],
+        },
+        code=code("train"),
+    script:
+        "../scripts/train.py"
+
+
+rule accuracy:
+    input:
+        images=rules.images.output.summary,
+        weights=trained_weights,
+    output:
+        f"{RESULTS}/{{model}}/accuracy.json",
+    log:
+        f"{RESULTS}/logs/accuracy-{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/accuracy-{{model}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: EXPERIMENT.config["evaluation"]["threads"]
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * 2 ** (attempt - 1),
+        runtime=120,
+        gpu=GPU,
+    params:
+        dataset=EXPERIMENT.dataset,
+        model=lambda wildcards: {
+            key: value
+            for key, value in EXPERIMENT.model(wildcards.model).items()
+            if key not in ("layers", "softmax")
+        },
+        evaluation={
+            "threads": EXPERIMENT.config["evaluation"]["threads"],
+            "device": EXPERIMENT.found["device"],
+        },
+        confidence_level=EXPERIMENT.config["confidence_level"],
+        code=code("train"),
+    script:
+        "../scripts/accuracy.py"

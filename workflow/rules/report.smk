@@ -1,0 +1,50 @@
+# The report: one page that needs nothing else.
+# in:  everything above
+# out: report.html, and the whole configuration beside it
+
+
+rule page:
+    input:
+        images=rules.images.output.summary,
+        accuracy=every(f"{RESULTS}/{{model}}/accuracy.json"),
+        indices=every(f"{STUDY}/indices"),
+        specialised=every(f"{STUDY}/analyses/specialised.csv"),
+        figures=every(f"{STUDY}/figures/summary.svg"),
+        maps=every(f"{STUDY}/figures/maps"),
+        samples=every(f"{RESULTS}/inputs/samples/{{set}}.svg"),
+        summary=every(f"{SET}/summary.csv"),
+        cost=[
+            f"{STUDY}/cost/{shard.name}.json".format(
+                model=study.model, set=study.variable_set, design=study.design
+            )
+            for study in EXPERIMENT.studies
+            for shard in study.shards
+        ],
+    output:
+        page=report(
+            f"{RESULTS}/report.html",
+            caption="../report/report.rst",
+            category="report",
+            labels={"page": "report"},
+        ),
+        config=f"{RESULTS}/config.yaml",
+    log:
+        f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        config=EXPERIMENT.config,
+        found=EXPERIMENT.found,
+        code=code("report"),
+    script:
+        "../scripts/page.py"
+
+
+rule report:
+    input:
+        rules.page.output,

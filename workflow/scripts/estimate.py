@@ -1,0 +1,36 @@
+"""Turn the sums of all shards into indices with intervals, layer by layer."""
+
+import json
+from functools import reduce
+from pathlib import Path
+
+from variscope.estimators import Moments
+from variscope.jobs import LOG, job
+from variscope.provenance import versions
+from variscope.stores.atomic import new_directory
+from variscope.stores.moments import read_moments
+from variscope.stores.results import layer_dataset, write_dataset
+
+with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
+    params, names = snakemake.params, snakemake.wildcards
+    for number, layer in enumerate(params.layers):
+        shards = [read_moments(Path(path) / f"{layer}.zarr") for path in snakemake.input.moments]
+        moments = reduce(Moments.merge, (shard for shard, _ in shards))
+        dataset = layer_dataset(
+            moments,
+            params.variables,
+            shards[0][1],
+            params.confidence_level,
+            {
+                "experiment": snakemake.config["experiment"],
+                "model": names.model,
+                "variable_set": names.set,
+                "layer": layer,
+                "layer_number": number,
+                "apply": params.apply,
+                "seed": params.provenance["seed"],
+                "provenance": json.dumps({**params.provenance, "versions": versions()}),
+            },
+        )
+        write_dataset(folder / f"{layer}.zarr", dataset)
+        LOG.info("%s: %s units", layer, dataset.attrs["unit_counts"])

@@ -1,0 +1,45 @@
+"""Evaluate the network on one shard of a design."""
+
+import json
+from pathlib import Path
+
+from variscope.designs import Design
+from variscope.evaluate.device import repeatable
+from variscope.evaluate.evaluator import Evaluator
+from variscope.evaluate.shard import store_activations
+from variscope.inputs.layers import Layer
+from variscope.inputs.opening import make_space, open_network, open_table
+from variscope.jobs import Progress, job
+from variscope.stores.atomic import new_directory, new_file
+
+with job(snakemake.log[0]):
+    here = Path.cwd()
+    dataset, model = snakemake.params.dataset, snakemake.params.model
+    evaluation = snakemake.params.evaluation
+    skipped = json.loads(Path(snakemake.input.images).read_text())["skipped"]
+    images = open_table(dataset["settings"], dataset["seed"], here, skipped)
+    variable_set = snakemake.params.variable_set
+    space = make_space(variable_set, images, variable_set["augmentations"], here)
+    trained = Path(snakemake.input.weights) if snakemake.input.weights else None
+    evaluator = Evaluator(
+        open_network(model, len(images.classes), here, dataset["seed"], trained),
+        [Layer(layer["name"], tuple(layer["shape"])) for layer in model["layers"]],
+        space,
+        images,
+        mean=model["mean"],
+        std=model["std"],
+        batch_size=evaluation["batch_size"],
+        device=evaluation["device"],
+        softmax=model["softmax"],
+    )
+    design = Design(groups=space.groups, seed=dataset["seed"], **snakemake.params.design)
+    replicates = snakemake.params.replicates
+    rows = design.rows * sum(design.sizes[replicate] for replicate in replicates)
+    with (
+        repeatable(evaluation["threads"]),
+        Progress(rows, "images") as progress,
+        new_directory(snakemake.output.activations) as folder,
+    ):
+        cost = store_activations(folder, evaluator, design, replicates, progress)
+    with new_file(snakemake.output.cost) as file:
+        file.write_text(json.dumps(cost, indent=1))

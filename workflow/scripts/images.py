@@ -1,0 +1,23 @@
+"""Write the table of the images, and what was left out of it."""
+
+import csv
+import json
+from pathlib import Path
+
+from variscope.inputs.opening import open_table
+from variscope.jobs import job
+from variscope.space.images import PARTS
+from variscope.stores.atomic import new_file
+
+with job(snakemake.log[0]):
+    dataset = snakemake.params.dataset
+    skipped = [tuple(entry) for entry in snakemake.params.skipped]
+    images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
+    with new_file(snakemake.output.table) as file, file.open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["image", "source", "class", "part"])
+        for number, source in enumerate(images.source):
+            label = images.classes[images.label[number]]
+            table.writerow([number, source, label, PARTS[images.part[number]]])
+    with new_file(snakemake.output.summary) as file:
+        file.write_text(json.dumps(images.summary(), indent=1))

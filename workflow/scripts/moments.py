@@ -1,0 +1,14 @@
+"""Sum the activations of one shard."""
+
+from pathlib import Path
+
+from variscope.jobs import LOG, job
+from variscope.stores.activations import ActivationsReader
+from variscope.stores.atomic import new_directory
+from variscope.stores.moments import sum_activations, write_moments
+
+with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
+    for path in sorted(Path(snakemake.input[0]).glob("*.zarr")):
+        reader = ActivationsReader(path)
+        write_moments(folder / path.name, sum_activations(reader), reader.dims)
+        LOG.info("%s: %d blocks of %s units", path.name, len(reader.replicate), reader.unit)

@@ -1,0 +1,11 @@
+"""List the units whose variance is most one variable's."""
+
+from pathlib import Path
+
+from variscope.analyses.specialised import specialised_units
+from variscope.jobs import job
+from variscope.stores.atomic import new_file
+from variscope.stores.results import read_study
+
+with job(snakemake.log[0]), new_file(snakemake.output[0]) as file:
+    specialised_units(read_study(Path(snakemake.input[0]))).to_csv(file, index=False)

@@ -1,0 +1,35 @@
+"""Train a model on the train part."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import torch
+from variscope.evaluate.device import repeatable
+from variscope.inputs.opening import open_network, open_table
+from variscope.inputs.training import train
+from variscope.jobs import Progress, job
+from variscope.stores.atomic import new_file
+
+with job(snakemake.log[0]):
+    dataset, model = snakemake.params.dataset, snakemake.params.model
+    evaluation = snakemake.params.evaluation
+    skipped = json.loads(Path(snakemake.input.images).read_text())["skipped"]
+    images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
+    network = open_network(model, len(images.classes), Path.cwd(), dataset["seed"])
+    epochs = snakemake.params.training["epochs"]
+    with repeatable(evaluation["threads"]), Progress(epochs, "epochs") as progress:
+        history = train(
+            network,
+            images,
+            mean=model["mean"],
+            std=model["std"],
+            seed=dataset["seed"],
+            device=evaluation["device"],
+            on_progress=lambda done, total: progress(1),
+            **snakemake.params.training,
+        )
+    with new_file(snakemake.output.weights) as file:
+        torch.save(network.cpu().state_dict(), file)
+    with new_file(snakemake.output.history) as file:
+        pd.DataFrame(history).to_csv(file, index=False)

@@ -1,0 +1,29 @@
+"""Variscope: what every unit of a neural network is sensitive to, and how sure that is.
+
+`decompose` runs a study in this process; the Snakemake workflow at the top of the repository runs
+the same for large ones. Importing this package is cheap: torch is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = ["UserError", "__version__", "decompose"]
+
+if TYPE_CHECKING:
+    from variscope.decomposition import decompose
+    from variscope.errors import UserError
+
+
+def __getattr__(name: str) -> Any:
+    if name == "decompose":
+        from variscope.decomposition import decompose
+
+        return decompose
+    if name == "UserError":
+        from variscope.errors import UserError
+
+        return UserError
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

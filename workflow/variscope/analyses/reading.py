@@ -1,0 +1,106 @@
+"""Read layers, indices and intervals out of a study as `variscope.decompose` returns it.
+
+A study is an `xarray.DataTree` with one child a layer, in the order of depth. Every index `I` comes
+with `I_low` and `I_high`, its confidence bounds.
+"""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+INDEX_NAMES = {
+    "S1": "first-order index S1",
+    "ST": "total-order index ST",
+    "S2": "pair index S2",
+    "shapley": "Shapley effect",
+}
+AUXILIARY = ("order", "class", "image", "part")
+UNIT_NAMES = {("channel", "y", "x"): "channel", ("neuron",): "neuron"}
+
+
+class Estimate(NamedTuple):
+    """An index with its confidence bounds: three arrays of the same dimensions."""
+
+    value: xr.DataArray
+    low: xr.DataArray
+    high: xr.DataArray
+
+
+def layers(tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Return the layers of a study, in its order: name -> results of the layer.
+
+    Raises ValueError where the tree has no layers.
+    """
+    found = {name: node.to_dataset() for name, node in tree.children.items() if node.has_data}
+    if not found:
+        raise ValueError("the study holds no layers: expected one child node with data a layer")
+    return found
+
+
+def estimate(dataset: xr.Dataset, name: str) -> Estimate:
+    """Return an index and its bounds by name, such as "shapley" or "S1_layer".
+
+    Raises ValueError, with the names that are there, where the dataset has no such index.
+    """
+    if name not in dataset:
+        present = [str(key) for key in dataset.data_vars if f"{key}_low" in dataset]
+        raise ValueError(
+            f"no index {name!r} in layer {dataset.attrs.get('layer', '?')!r}; "
+            f"it holds {', '.join(present) or 'none'}"
+        )
+    return Estimate(dataset[name], dataset[f"{name}_low"], dataset[f"{name}_high"])
+
+
+def has_index(tree: xr.DataTree, index: str) -> bool:
+    """Say whether every layer of a study holds the layer aggregate of an index."""
+    return all(f"{index}_layer" in data for data in layers(tree).values())
+
+
+def main_index(tree: xr.DataTree) -> str:
+    """Name the index whose values are disjoint shares: Shapley, or S1 where the design has none."""
+    return "shapley" if has_index(tree, "shapley") else "S1"
+
+
+def unit_dims(dataset: xr.Dataset) -> tuple[str, ...]:
+    """Name the dimensions of a unit: ("channel", "y", "x"), ("neuron",) or ("unit_0", ...)."""
+    return tuple(str(dim) for dim in dataset["variance"].dims)
+
+
+def is_map(dataset: xr.Dataset) -> bool:
+    """Say whether the layer is of feature maps of more than one pixel."""
+    variance = dataset["variance"]
+    if unit_dims(dataset) != ("channel", "y", "x"):
+        return False
+    return variance.sizes["y"] * variance.sizes["x"] > 1
+
+
+def unit_name(dataset: xr.Dataset) -> str:
+    """Name what the table and the pictures single out in the layer: channel, neuron or unit."""
+    return UNIT_NAMES.get(unit_dims(dataset), "unit")
+
+
+def variables(dataset: xr.Dataset) -> list[str]:
+    """Name the variables of the layer, in the study's order."""
+    return [str(name) for name in dataset["variable"].values]
+
+
+def unit_counts(dataset: xr.Dataset) -> dict[str, int]:
+    """Count the units of a layer by status: {"fine": ., "constant": ., "not_finite": .}.
+
+    Taken from the attribute of that name, or counted from `status` where there is none.
+    """
+    if "unit_counts" in dataset.attrs:
+        stored = json.loads(dataset.attrs["unit_counts"])
+        return {key: int(stored.get(key, 0)) for key in ("fine", "constant", "not_finite")}
+    status = np.asarray(dataset["status"])
+    return {
+        key: int((status == code).sum())
+        for code, key in enumerate(("fine", "constant", "not_finite"))
+    }
+
+
+def confidence_percent(dataset: xr.Dataset) -> str:
+    """Return the confidence level for a reader, such as "95 %"."""
+    return f"{100 * float(dataset.attrs.get('confidence_level', 0.95)):g} %"

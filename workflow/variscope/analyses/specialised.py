@@ -1,0 +1,183 @@
+"""Units whose variance is most one variable's.
+
+The criterion. In each layer, for each augmentation of the set, the unit with the highest *lower
+confidence bound* of that variable's share is taken: a unit is not chosen for an estimate that may
+be luck. A unit whose lower bound is not above 0 is not chosen, nor one that is constant or not
+finite. The choices of a layer are then ordered by their *margin*: the variable's lower bound minus
+the runner-up's upper bound, where the runner-up is the other variable with the highest share in the
+same unit, auxiliary variables included. Where the margin is positive the two intervals do not meet.
+
+In layers of feature maps a unit is a channel, judged by its variance-weighted aggregate; in other
+layers it is a single unit. The bounds are those of one unit: that the best of many was chosen is
+not corrected for, so a chosen unit's share is, on average, somewhat flattered.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from variscope.analyses.reading import (
+    AUXILIARY,
+    INDEX_NAMES,
+    estimate,
+    layers,
+    main_index,
+    unit_dims,
+    unit_name,
+    variables,
+)
+from variscope.analyses.wording import estimate_text, share_text, variable_phrase
+
+
+def columns(index: str) -> list[str]:
+    """Name the columns of the table made with an index."""
+    others = [name for name in ("S1", "ST") if name != index]
+    return [
+        "layer",
+        "unit",
+        "variable",
+        index,
+        "low",
+        "high",
+        "runner_up",
+        f"runner_up_{index}",
+        "margin",
+        *others,
+        "reason",
+    ]
+
+
+def specialised_units(
+    tree: xr.DataTree,
+    *,
+    index: str | None = None,
+    among: Sequence[str] | None = None,
+    per_layer: int | None = None,
+) -> pd.DataFrame:
+    """List, for each layer, the units whose variance is most one variable's.
+
+    Parameters
+    ----------
+    tree: a study, one child node a layer.
+    index: "shapley", "S1" or "ST"; without it, Shapley effects, or S1 where the design has none.
+    among: the variables to find units for; without it, all but order, class, image and part, or
+        all where the study has no other.
+    per_layer: keep that many rows a layer, those of the largest margin; without it, all.
+
+    Returns
+    -------
+    A table with one row a layer and variable, the largest margin first within a layer: layer, unit
+    (the channel or neuron number as text; "3, 17" where units have several dimensions), variable,
+    the index ("shapley"), low, high, runner_up ("" where there is no other variable),
+    runner_up_shapley, margin, S1, ST, and reason, one sentence made from these numbers. For
+    another index its name stands in the place of "shapley". The module says the criterion.
+
+    Raises ValueError for a variable that the study does not have.
+    """
+    chosen = index or main_index(tree)
+    rows: list[dict[str, object]] = []
+    for layer, data in layers(tree).items():
+        found = _layer_rows(layer, data, chosen, among)
+        rows.extend(found[:per_layer])
+    return pd.DataFrame(rows, columns=columns(chosen))
+
+
+def _layer_rows(
+    layer: str, data: xr.Dataset, index: str, among: Sequence[str] | None
+) -> list[dict[str, object]]:
+    """Return the rows of one layer, the largest margin first."""
+    names = variables(data)
+    wanted = list(among) if among is not None else [v for v in names if v not in AUXILIARY]
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise ValueError(
+            f"no variable {unknown[0]!r} in layer {layer!r}; it has {', '.join(names)}"
+        )
+    value, low, high = _by_unit(data, index)  # each (variable, unit)
+    first, total = _by_unit(data, "S1")[0], _by_unit(data, "ST")[0]
+    usable = np.isfinite(value).all(axis=0) & np.isfinite(low).all(axis=0)
+    if not _aggregated(data):
+        usable &= np.asarray(data["status"]).reshape(-1) == 0
+    rows: list[dict[str, object]] = []
+    for variable in wanted or names:
+        k = names.index(variable)
+        bound = np.where(usable, low[k], -np.inf)
+        if bound.size == 0 or bound.max() <= 0:
+            continue
+        unit = int(bound.argmax())
+        others = [j for j in range(len(names)) if j != k]
+        second = max(others, key=lambda j: value[j, unit], default=None)
+        row: dict[str, object] = {
+            "layer": layer,
+            "unit": _unit_text(data, unit),
+            "variable": variable,
+            index: value[k, unit],
+            "low": low[k, unit],
+            "high": high[k, unit],
+            "runner_up": names[second] if second is not None else "",
+            f"runner_up_{index}": value[second, unit] if second is not None else np.nan,
+            "margin": low[k, unit] - (high[second, unit] if second is not None else 0.0),
+            "S1": first[k, unit],
+            "ST": total[k, unit],
+        }
+        rival = (
+            (names[second], value[second, unit], low[second, unit], high[second, unit])
+            if second is not None
+            else None
+        )
+        row["reason"] = _reason(row, index, unit_name(data), int(usable.sum()), rival)
+        rows.append(row)
+    rows.sort(key=lambda row: -float(row["margin"]))  # type: ignore[arg-type]
+    return rows
+
+
+def _aggregated(data: xr.Dataset) -> bool:
+    """Say whether units are judged as channels, by their aggregates."""
+    return unit_dims(data) == ("channel", "y", "x")
+
+
+def _by_unit(data: xr.Dataset, index: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return an index and its bounds as three arrays (variable, unit), channels where maps."""
+    found = estimate(data, f"{index}_channel" if _aggregated(data) else index)
+    count = data.sizes["variable"]
+    value, low, high = (
+        np.asarray(part.transpose("variable", ...), dtype=float).reshape(count, -1)
+        for part in found
+    )
+    return value, low, high
+
+
+def _unit_text(data: xr.Dataset, unit: int) -> str:
+    """Write a unit's place in its layer: "12", or "3, 17" where it has several dimensions."""
+    if _aggregated(data):
+        return str(unit)
+    shape = [data.sizes[dim] for dim in unit_dims(data)]
+    return ", ".join(str(int(k)) for k in np.unravel_index(unit, shape))
+
+
+def _reason(
+    row: dict[str, object],
+    index: str,
+    noun: str,
+    count: int,
+    rival: tuple[str, float, float, float] | None,
+) -> str:
+    """Say in one sentence why the unit was chosen."""
+    value, low, high = (float(row[key]) for key in (index, "low", "high"))  # type: ignore[arg-type]
+    variable = variable_phrase(str(row["variable"]))
+    start = (
+        f"Of {count:,} {noun}s with defined indices, this one has the highest lower bound for "
+        f"{variable} ({share_text(low)}): its {INDEX_NAMES[index]} is "
+        f"{estimate_text(value, low, high)}"
+    )
+    if rival is None:
+        return f"{start}."
+    other, other_value, other_low, other_high = rival
+    against = f"{variable_phrase(other)} with {estimate_text(other_value, other_low, other_high)}"
+    if low > other_high:
+        return f"{start}, clear of the next variable, {against}."
+    if high < other_low:
+        return f"{start}; even so more of its variance is another variable's, {against}."
+    return f"{start}, an interval that meets that of the closest variable, {against}."

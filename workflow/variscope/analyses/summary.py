@@ -1,0 +1,91 @@
+"""The summary table: what each layer and channel is sensitive to, with intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+# Of the units' indices within a layer or channel.
+QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
+
+COLUMNS = (
+    "design", "layer", "channel", "variable", "index", "weighted_mean", "low", "high",
+    "confidence_level", *QUANTILES, "units",
+)  # fmt: skip
+
+
+def summary_table(study: xr.DataTree) -> pd.DataFrame:
+    """Summarise every layer, then every channel of every layer of feature maps.
+
+    Args:
+        study: one node a layer (contract 4.3).
+
+    Returns:
+        One row for each layer (``channel`` empty), variable (or pair, for S2) and index, then one
+        for each channel. ``weighted_mean`` is the variance-weighted mean over the units, a ratio of
+        summed numerators to summed variances, with ``low`` and ``high`` its confidence bounds;
+        the quantiles are those of the units' own indices, and ``units`` how many are fine.
+    """
+    layers = [node.to_dataset() for node in study.children.values()]
+    rows = [row for layer in layers for row in _layer_rows(layer)]
+    rows += [row for layer in layers for row in _channel_rows(layer)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _layer_rows(layer: xr.Dataset) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for index in ("S1", "ST", "shapley", "S2"):
+        if f"{index}_layer" not in layer:
+            continue
+        first = "pair" if index == "S2" else "variable"
+        values = layer[index].to_numpy().reshape(layer.sizes[first], -1)
+        rows += _rows(layer, index, "", f"{index}_layer", values, layer[first].to_numpy())
+    return rows
+
+
+def _channel_rows(layer: xr.Dataset) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    if "S1_channel" not in layer:
+        return rows
+    for channel in range(layer.sizes["channel"]):
+        one = layer.isel(channel=channel)
+        for index in ("S1", "ST", "shapley"):
+            if f"{index}_channel" in layer:
+                values = one[index].to_numpy().reshape(layer.sizes["variable"], -1)
+                names = layer["variable"].to_numpy()
+                rows += _rows(one, index, channel, f"{index}_channel", values, names)
+    return rows
+
+
+def _rows(
+    layer: xr.Dataset,
+    index: str,
+    channel: int | str,
+    aggregate: str,
+    values: np.ndarray,
+    names: np.ndarray,
+) -> list[dict[str, object]]:
+    fine = ~np.isnan(values)
+    counts = fine.sum(axis=1)
+    quantiles = np.full((len(QUANTILES), len(values)), np.nan)
+    some = counts > 0
+    if some.any():
+        quantiles[:, some] = np.nanquantile(values[some], list(QUANTILES.values()), axis=1)
+    means, lows, highs = (layer[aggregate + end].to_numpy() for end in ("", "_low", "_high"))
+    return [
+        {
+            "design": layer.attrs["design"],
+            "layer": layer.attrs["layer"],
+            "channel": channel,
+            "variable": str(name),
+            "index": index,
+            "weighted_mean": means[k],
+            "low": lows[k],
+            "high": highs[k],
+            "confidence_level": layer.attrs["confidence_level"],
+            **dict(zip(QUANTILES, quantiles[:, k], strict=True)),
+            "units": int(counts[k]),
+        }
+        for k, name in enumerate(names)
+    ]

@@ -1,0 +1,147 @@
+"""The configuration: checked against the schema, completed with its defaults.
+
+The schema (workflow/schemas/config.schema.yaml) is the one place where a setting is defined. What a
+schema cannot say, such as whether a layer exists, `variscope.preflight` checks.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from variscope.errors import UserError
+
+SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+
+
+def complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a configuration and return it with every default filled in.
+
+    Args:
+        config: as read from YAML.
+
+    Raises:
+        UserError: the first key that is wrong, what was found there, and what is allowed.
+    """
+    schema = yaml.safe_load(SCHEMA.read_text())
+    completed = copy.deepcopy(dict(config))
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(completed), key=lambda e: [str(p) for p in e.path]
+    )
+    if errors:
+        raise UserError(_message(errors[0]))
+    _fill(completed, schema)
+    designs = completed["designs"]
+    if not {"cycle", "star"} & set(designs):
+        designs["cycle"] = {}
+        _fill(designs, schema["properties"]["designs"])
+    for kind in ("cycle", "star"):
+        if kind in designs and designs[kind]["blocks"] < designs["replicates"]:
+            raise UserError(
+                f"designs.{kind}.blocks: found {designs[kind]['blocks']}; allowed: at least "
+                f"designs.replicates ({designs['replicates']}), one block a replicate"
+            )
+    return completed
+
+
+def designs_of(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Return blocks and replicates of each design of a completed configuration, by its kind."""
+    replicates = config["designs"]["replicates"]
+    return {
+        kind: {"blocks": config["designs"][kind]["blocks"], "replicates": replicates}
+        for kind in ("cycle", "star")
+        if kind in config["designs"]
+    }
+
+
+def settings(
+    schema: Mapping[str, Any] | None = None, prefix: str = ""
+) -> dict[str, dict[str, Any]]:
+    """Return every setting of the schema by its dotted key; ``*`` stands for a user's name."""
+    schema = yaml.safe_load(SCHEMA.read_text()) if schema is None else schema
+    found: dict[str, dict[str, Any]] = {}
+    for key, sub in schema.get("properties", {}).items():
+        found[prefix + key] = sub
+        found |= settings(sub, f"{prefix}{key}.")
+    named = schema.get("additionalProperties")
+    if isinstance(named, dict):
+        found |= settings(named, f"{prefix}*.")
+    return found
+
+
+def _fill(instance: dict[str, Any], schema: Mapping[str, Any]) -> None:
+    for key, sub in schema.get("properties", {}).items():
+        if key not in instance and "default" in sub:
+            instance[key] = copy.deepcopy(sub["default"])
+        if key in instance:
+            if sub.get("type") == "integer":
+                instance[key] = int(instance[key])  # the schema lets 1.0 pass as an integer
+            elif isinstance(instance[key], dict):
+                _fill(instance[key], sub)
+    named = schema.get("additionalProperties")
+    if isinstance(named, dict):
+        for value in instance.values():
+            _fill(value, named)
+
+
+def _message(error: ValidationError) -> str:
+    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
+    key = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(schema["properties"])
+        unknown = next(name for name in error.instance if name not in known)  # type: ignore[union-attr]
+        full = f"{key}.{unknown}" if key else str(unknown)
+        return f"{full}: unknown key{_meant(str(unknown), known)}; allowed: {', '.join(known)}"
+    if error.validator == "required":
+        missing = next(name for name in schema["required"] if name not in error.instance)  # type: ignore[operator]
+        full = f"{key}.{missing}" if key else missing
+        description = schema["properties"][missing].get("description", "")
+        return f"{full}: this key is missing. {description}"
+    if "propertyNames" in error.absolute_schema_path:
+        return f"{key}: found the name {error.instance!r}; allowed: {schema['allowed']}"
+    found = repr(error.instance)
+    found = found if len(found) < 80 else found[:77] + "..."
+    meant = ""
+    if "enum" in schema and isinstance(error.instance, str):
+        meant = _meant(error.instance, schema["enum"])
+    return f"{key or 'configuration'}: found {found}{meant}; allowed: {_allowed(schema)}"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    if "allowed" in schema:
+        return str(schema["allowed"])
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    types = schema.get("type", "value")
+    types = [types] if isinstance(types, str) else types
+    words = {"array": "a list", "integer": "an integer", "object": "a mapping", "null": "null"}
+    words |= {"number": "a number", "string": "a text", "boolean": "true or false"}
+    text = " or ".join(words.get(name, name) for name in types)
+    limits = []
+    for keyword, phrase in (
+        ("minimum", "at least"),
+        ("exclusiveMinimum", "above"),
+        ("maximum", "at most"),
+        ("exclusiveMaximum", "below"),
+    ):
+        if keyword in schema:
+            limits.append(f"{phrase} {schema[keyword]}")
+    if "minItems" in schema:
+        same = schema["minItems"] == schema.get("maxItems")
+        limits.append(f"of {'' if same else 'at least '}{schema['minItems']} entries")
+    if "minProperties" in schema:
+        limits.append(f"with at least {schema['minProperties']} entry")
+    if schema.get("uniqueItems"):
+        limits.append("without repeats")
+    return f"{text} {' and '.join(limits)}".strip()
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -1,0 +1,154 @@
+"""A study in the process: for notebooks, and for networks that are small enough."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+from torch import nn
+
+from variscope.designs import Design
+from variscope.errors import UserError
+from variscope.estimators import Layout, Moments
+from variscope.evaluate.device import choose_device, repeatable
+from variscope.evaluate.evaluator import Evaluator
+from variscope.inputs.images import table_from_arrays
+from variscope.inputs.layers import probe
+from variscope.inputs.opening import MEAN, STD, entry_augmentation
+from variscope.jobs import Progress
+from variscope.plan import batch_size_for
+from variscope.provenance import versions
+from variscope.space.augmentations import Augmentation
+from variscope.space.images import ImageIndex
+from variscope.space.space import Space
+from variscope.stores.results import layer_dataset, study_tree
+
+
+def decompose(
+    model: nn.Module,
+    images: ArrayLike,
+    labels: ArrayLike,
+    *,
+    variables: Sequence[str | Mapping[str, Any] | Augmentation],
+    auxiliary: Sequence[str] = ("order", "class", "image"),
+    layers: Sequence[str] | str = "auto",
+    apply: str = "always",
+    design: str = "cycle",
+    blocks: int = 512,
+    replicates: int = 16,
+    seed: int = 0,
+    confidence_level: float = 0.95,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    """Decompose the variance of every unit of a network's layers.
+
+    Args:
+        model: put into eval mode, and back into its mode at the end.
+        images: ``(n, C, H, W)``, uint8, or float32 in [0, 1]; one channel becomes three.
+        labels: the class of each image, ``(n,)``, integers from 0.
+        variables: names of augmentations, ``{"name": ..., parameter: [low, high]}`` entries, or
+            augmentations of your own.
+        auxiliary: which of order, class, image are variables as well.
+        layers: names of modules, or "auto" for the main stages.
+        apply: "always": augmentations with parameters are always applied, those without with
+            probability 0.5; "switched": all with probability 0.5.
+        design: "cycle" (Shapley effects, S1, ST, S2) or "star" (S1, ST, S2).
+        blocks: base points over all replicates.
+        replicates: independent randomisations, at least 2; intervals are over them.
+        seed: same seed and settings, same numbers, here and in the workflow.
+        confidence_level: of the intervals.
+        mean, std: of each channel, the model's normalisation; by default ImageNet's.
+        batch_size: images of one forward pass; by default bounded by the memory of the outputs.
+        device: "cpu", "cuda", or None for a GPU where there is one.
+        progress: show a bar.
+
+    Returns:
+        One node a layer, each with the arrays of the workflow's ``indices/<layer>.zarr``.
+
+    Raises:
+        UserError: an argument is wrong; the message says which, and what is allowed.
+    """
+    if not isinstance(model, nn.Module):
+        raise UserError(f"model: found {type(model).__name__}; allowed: a torch.nn.Module")
+    if not 0 < confidence_level < 1:
+        raise UserError(f"confidence_level: found {confidence_level}; allowed: between 0 and 1")
+    if "part" in auxiliary:
+        raise UserError(
+            "auxiliary: found 'part'; allowed: order, class, image (images have no part)"
+        )
+    chosen = choose_device(device)
+    table = table_from_arrays(np.asarray(images), np.asarray(labels))
+    space = Space(
+        augmentations=tuple(map(entry_augmentation, variables)),
+        auxiliary=tuple(auxiliary),
+        index=ImageIndex.of(table.label, table.part),
+        size=table.size,
+        apply=apply,
+        part="train",
+    )
+    try:
+        table_of_points = Design(design, space.groups, blocks, replicates, seed)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    training = model.training
+    try:
+        found = probe(model, layers, (3, *table.size))
+        evaluator = Evaluator(
+            model,
+            found,
+            space,
+            table,
+            mean=MEAN if mean is None else mean,
+            std=STD if std is None else std,
+            batch_size=batch_size or batch_size_for(sum(layer.units for layer in found)),
+            device=chosen,
+        )
+        with repeatable(None):
+            moments = _sum(evaluator, table_of_points, progress)
+    finally:
+        model.train(training)
+    names = [variable.name for variable in space.variables]
+    return study_tree(
+        {
+            layer.name: layer_dataset(
+                moments[layer.name],
+                names,
+                layer.dims,
+                confidence_level,
+                {
+                    "experiment": "decompose",
+                    "model": type(model).__name__,
+                    "variable_set": "variables",
+                    "layer": layer.name,
+                    "layer_number": number,
+                    "apply": apply,
+                    "seed": seed,
+                    "provenance": json.dumps({"versions": versions(), "seed": seed}),
+                },
+            )
+            for number, layer in enumerate(found)
+        }
+    )
+
+
+def _sum(evaluator: Evaluator, design: Design, progress: bool) -> dict[str, Moments]:
+    """Evaluate a design and sum every layer's outputs as they come."""
+    layout = Layout(design.kind, len(design.groups))
+    moments = {
+        layer.name: Moments.zeros(layout, range(design.replicates), layer.shape)
+        for layer in evaluator.layers
+    }
+    with Progress(design.blocks * design.rows, "images", bar=progress) as bar:
+        for number in range(design.replicates):
+            for evaluated in evaluator.replicate(design.replicate(number), bar):
+                for name, outputs in evaluated.outputs.items():
+                    moments[name].update(number, outputs, evaluated.order)
+    return moments

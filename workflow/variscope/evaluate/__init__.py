@@ -1,0 +1,1 @@
+"""Evaluation: design rows, altered batches, the network, layer outputs."""

@@ -1,0 +1,56 @@
+"""Devices and the settings that make them repeat themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from variscope.errors import UserError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def choose_device(device: str | None) -> str:
+    """Return "cpu" or a CUDA device for "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UserError: an unknown device, or CUDA where there is none.
+    """
+    if device in (None, "auto"):
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = str(device).split(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise UserError(f"device: found {device!r}; allowed: {', '.join(DEVICES)}")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device: found {device!r}, but torch sees no CUDA device; use auto or cpu")
+    return str(device)
+
+
+@contextmanager
+def repeatable(threads: int | None) -> Iterator[None]:
+    """Fix what the last bits of a result depend on, for as long as the block runs.
+
+    The number of threads splits sums, so it is a setting and never the number of cores. TF32 and
+    autotuned convolutions are off: they would change results between runs or devices.
+
+    Args:
+        threads: of torch on the CPU; None leaves them as they are.
+    """
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = torch.get_num_threads(), cudnn.benchmark, cudnn.deterministic
+    before_tf32 = cudnn.allow_tf32, matmul.allow_tf32
+    before_algorithms = torch.are_deterministic_algorithms_enabled()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    cudnn.benchmark, cudnn.deterministic = False, True
+    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cudnn.benchmark, cudnn.deterministic = before[1:]
+        cudnn.allow_tf32, matmul.allow_tf32 = before_tf32
+        torch.use_deterministic_algorithms(before_algorithms)

@@ -1,0 +1,69 @@
+"""One shard: the outputs of some replicates, written as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from variscope.designs import Design
+from variscope.evaluate.evaluator import Evaluator
+from variscope.stores.activations import ActivationsWriter
+
+
+def store_activations(
+    folder: Path,
+    evaluator: Evaluator,
+    design: Design,
+    replicates: Sequence[int],
+    on_rows: Callable[[int], object] | None = None,
+) -> dict[str, Any]:
+    """Evaluate replicates of a design and write every layer's outputs.
+
+    Args:
+        folder: gets one Zarr group a layer, ``<layer>.zarr``.
+        evaluator: network, layers and space.
+        design: whose replicates are evaluated.
+        replicates: their numbers, in order.
+        on_rows: called with the number of rows done after each batch.
+
+    Returns:
+        What it cost: ``rows``, ``evaluations``, ``seconds``, ``bytes`` on the disk.
+    """
+    start = monotonic()
+    blocks = [design.replicate(number) for number in replicates]
+    replicate = np.repeat(replicates, [len(b.points) for b in blocks]).astype(np.int64)
+    writers = {
+        layer.name: ActivationsWriter(
+            folder / f"{layer.name}.zarr",
+            blocks=len(replicate),
+            rows=design.rows,
+            unit=layer.shape,
+            dims=layer.dims,
+            replicate=replicate,
+            order=np.concatenate([b.order for b in blocks]),
+            attributes={
+                "design": design.kind,
+                "number_of_variables": len(design.groups),
+                "seed": design.seed,
+            },
+        )
+        for layer in evaluator.layers
+    }
+    evaluations = 0
+    for one in blocks:
+        for evaluated in evaluator.replicate(one, on_rows):
+            evaluations += evaluated.evaluations
+            for name, writer in writers.items():
+                writer.append(evaluated.outputs[name])
+    for writer in writers.values():
+        writer.close()
+    return {
+        "rows": len(replicate) * design.rows,
+        "evaluations": evaluations,
+        "seconds": monotonic() - start,
+        "bytes": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()),
+    }

@@ -1,0 +1,196 @@
+"""An experiment as the Snakefile sees it: configuration, preflight and plan, without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from variscope.config import complete
+from variscope.digest import code_digest, files_digest, value_digest
+from variscope.errors import UserError
+from variscope.inputs.images import listing_digest
+from variscope.plan import Plan, StudyPlan
+from variscope.stores.atomic import new_file
+
+# The rooms of the package that each stage's results depend on: a change there reruns the stage.
+ROOMS = {
+    "inputs": ("inputs/images.py", "inputs/table.py", "inputs/settings.py", "inputs/datasets",
+               "inputs/decoding.py"),
+    "train": ("inputs",),
+    "evaluate": ("inputs", "space", "designs", "evaluate", "stores"),
+    "moments": ("estimators", "stores"),
+    "indices": ("estimators", "stores"),
+    "analyses": ("analyses",),
+    "figures": ("figures", "analyses"),
+    "samples": ("space", "figures"),
+    "report": ("reporting", "analyses", "plan.py"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A checked experiment.
+
+    Attributes:
+        config: completed.
+        found: what `variscope.preflight` found.
+        folder: what relative paths start at, where Snakemake runs.
+    """
+
+    config: Mapping[str, Any]
+    found: Mapping[str, Any]
+    folder: Path
+
+    @classmethod
+    def open(cls, config: Mapping[str, Any], folder: Path, cache: Path) -> Experiment:
+        """Check a configuration and everything that it names.
+
+        Args:
+            config: as Snakemake read it.
+            folder: what relative paths start at.
+            cache: folder where the preflight's findings are kept, so that a second run need not
+                look again. Nothing is written where something is wrong.
+
+        Raises:
+            UserError: one message that names the key or file.
+        """
+        completed = complete(config)
+        experiment = cls(completed, _found(completed, folder, cache), folder)
+        experiment.plan.refuse_what_does_not_fit(
+            folder / "results", completed["resources"]["memory_gb"]
+        )
+        return experiment
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What will run."""
+        return Plan.of(self.config, self.found)
+
+    @property
+    def studies(self) -> tuple[StudyPlan, ...]:
+        """All studies."""
+        return self.plan.studies
+
+    @cached_property
+    def dataset(self) -> dict[str, Any]:
+        """What the images depend on: a params entry of every rule that opens them."""
+        return {
+            "settings": self.found["dataset"]["settings"],
+            "seed": self.config["seed"],
+            "listing": listing_digest(self.found["dataset"]["settings"], self.folder),
+        }
+
+    def model(self, name: str) -> dict[str, Any]:
+        """What a model depends on: a params entry of every rule that builds it."""
+        found = self.found["models"][name]
+        return {
+            **self.config["models"][name],
+            "mean": found["mean"],
+            "std": found["std"],
+            "layers": found["layers"],
+            "files": model_files_digest(self.config["models"][name], self.folder),
+        }
+
+    def variable_set(self, name: str) -> dict[str, Any]:
+        """What a space depends on."""
+        files = self.config["augmentations"]
+        return {
+            **self.config["variable_sets"][name],
+            "augmentations": files,
+            "files": files_digest([self.folder / file for file in files]),
+        }
+
+    def provenance(self, *, model: str, variable_set: str, design: str) -> dict[str, Any]:
+        """Where a study's numbers come from: its part of the configuration, seed and digests."""
+        study = self.plan.study(model, variable_set, design)
+        return {
+            "seed": self.config["seed"],
+            "dataset": self.dataset,
+            "model": self.model(model),
+            "variable_set": self.variable_set(variable_set),
+            "design": {
+                "kind": design,
+                "blocks": study.blocks,
+                "replicates": study.replicates,
+            },
+            "batch_size": study.batch_size,
+            "threads": self.config["evaluation"]["threads"],
+            "training": self.config["training"],
+            "code": code_digest(*ROOMS["evaluate"], *ROOMS["indices"]),
+        }
+
+
+def model_files_digest(model: Mapping[str, Any], folder: Path) -> str:
+    """Digest the files that a model is made of: its factory's and its state dict, if local."""
+    factory = model["factory"].rpartition(":")[0]
+    files = [folder / name for name in (factory, model["weights"]) if (folder / name).is_file()]
+    module = folder / (factory.replace(".", "/") + ".py")
+    return files_digest([*files, *([module] if module.is_file() else [])])
+
+
+def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, Any]:
+    """Return the preflight's findings, kept or fresh."""
+    key = value_digest(
+        {
+            "config": {k: v for k, v in config.items() if k not in ("confidence_level", "storage")},
+            "models": [model_files_digest(m, folder) for m in config["models"].values()],
+            "augmentations": files_digest(
+                [p for a in config["augmentations"] if (p := folder / a).is_file()]
+            ),
+            "code": code_digest(
+                "inputs", "space", "designs", "evaluate/device.py", "preflight.py", "config.py"
+            ),
+            "listing": _listing(config["dataset"], folder),
+        }
+    )
+    kept = cache / f"preflight-{config['experiment']}.json"
+    if kept.is_file():
+        try:
+            content = json.loads(kept.read_text())
+            if content["key"] == key:
+                return content["found"]
+        except (ValueError, KeyError, TypeError):
+            pass  # damaged or of an older version: it is made anew
+    found = _look(config, folder)
+    with new_file(kept) as partial:
+        partial.write_text(json.dumps({"key": key, "found": found}))
+    return found
+
+
+def _listing(dataset: Mapping[str, Any], folder: Path) -> str:
+    try:
+        return listing_digest(dataset, folder)
+    except UserError:
+        return "unreadable"  # the preflight says what is wrong with it
+
+
+def _look(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Run the preflight in a process of its own: torch stays out of this one."""
+    share_package()
+    done = subprocess.run(
+        [sys.executable, "-m", "variscope.preflight"],
+        input=json.dumps({"config": config, "folder": str(folder)}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 2:
+        raise UserError(done.stderr.strip().splitlines()[-1])
+    if done.returncode != 0:
+        raise RuntimeError(f"the preflight failed:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def share_package() -> None:
+    """Let processes that are started from this one import this very package."""
+    here = str(Path(__file__).parents[1])
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if here not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([here, *filter(None, paths)])

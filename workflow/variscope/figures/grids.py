@@ -1,0 +1,144 @@
+"""Grids of small pictures with a common colour scale, laid out in inches.
+
+Shares are coloured on the square root of 0..1: most shares are small, and a linear scale would show
+them all as one dark blue.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, Normalize, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from variscope.figures.style import SMALL, bare_axes, hatch_ground, share_colormap
+
+SHARE_TICKS = (0, 0.05, 0.2, 0.5, 1)
+TITLE_SLANT = 32.0  # degrees
+
+
+def share_scale() -> PowerNorm:
+    """Return the one colour scale of shares: the square root of 0..1, cut off at its ends."""
+    return PowerNorm(0.5, 0.0, 1.0, clip=True)
+
+
+def draw_map(
+    ax: Axes,
+    values: np.ndarray,
+    *,
+    norm: Normalize | None = None,
+    cmap: Colormap | None = None,
+) -> AxesImage:
+    """Draw a map (y, x), undefined pixels hatched; the scale is that of shares unless given."""
+    hatch_ground(ax)
+    image = ax.imshow(
+        np.ma.masked_invalid(np.asarray(values, dtype=float)),
+        norm=norm or share_scale(),
+        cmap=cmap or share_colormap(),
+        interpolation="nearest",
+        aspect="equal",
+    )
+    bare_axes(ax)
+    return image
+
+
+def map_grid(
+    figure: Figure,
+    rows: int,
+    columns: int,
+    *,
+    left: float,
+    right: float,
+    top: float,
+    bottom: float,
+    gap: float = 0.05,
+) -> np.ndarray:
+    """Return axes (rows, columns) that fill a figure but for margins and gaps in inches."""
+    width, height = figure.get_size_inches()
+    cell_width = (width - left - right - gap * (columns - 1)) / columns
+    cell_height = (height - top - bottom - gap * (rows - 1)) / rows
+    return figure.subplots(
+        rows,
+        columns,
+        squeeze=False,
+        gridspec_kw={
+            "left": left / width,
+            "right": 1 - right / width,
+            "top": 1 - top / height,
+            "bottom": bottom / height,
+            "wspace": gap / cell_width,
+            "hspace": gap / cell_height,
+        },
+    )
+
+
+def cell_size(
+    columns: int, aspect: float, *, room: float, largest: float, gap: float = 0.05
+) -> tuple[float, float]:
+    """Return width and height in inches of a grid's cells.
+
+    `room` is the width for all columns, `aspect` height over width of a map, `largest` the longest
+    side that a cell may have.
+    """
+    width = min((room - gap * (columns - 1)) / columns, largest, largest / aspect)
+    return width, width * aspect
+
+
+def share_bar(figure: Figure, image: AxesImage, *, bottom: float, label: str) -> Axes:
+    """Draw the colour bar of shares, lying, `bottom` inches above the figure's foot."""
+    width, height = figure.get_size_inches()
+    bar_width = min(2.6, 0.5 * width)
+    ax = figure.add_axes((0.2 / width, bottom / height, bar_width / width, 0.1 / height))
+    bar = figure.colorbar(image, cax=ax, orientation="horizontal", ticks=SHARE_TICKS)
+    bar.ax.set_xticklabels([f"{tick:g}" for tick in SHARE_TICKS])
+    bar.ax.minorticks_off()
+    bar.ax.tick_params(labelsize=SMALL, length=2, width=0.5, pad=1.5)
+    bar.outline.set_linewidth(0.4)
+    figure.text(
+        (0.2 + bar_width + 0.2) / width,
+        (bottom + 0.05) / height,
+        label,
+        fontsize=SMALL,
+        va="center",
+    )
+    return ax
+
+
+def title_room(titles: Sequence[str]) -> float:
+    """Return the inches that slanted column titles take above a grid."""
+    longest = max(map(len, titles))
+    return 0.18 + longest * 0.058 * math.sin(math.radians(TITLE_SLANT))
+
+
+def column_titles(axes: Sequence[Axes], titles: Sequence[str]) -> None:
+    """Write the titles of columns, slanted where they would meet."""
+    for ax, title in zip(axes, titles, strict=True):
+        ax.annotate(
+            title,
+            (0.35, 1.0),
+            xytext=(0, 3),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            rotation=TITLE_SLANT,
+            ha="left",
+            va="bottom",
+            fontsize=SMALL,
+            rotation_mode="anchor",
+        )
+
+
+def row_label(ax: Axes, text: str) -> None:
+    """Write the label of a row, to the left of its first cell."""
+    ax.annotate(
+        text,
+        (0.0, 0.5),
+        xytext=(-4, 0),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        fontsize=SMALL,
+        linespacing=1.1,
+    )

@@ -1,0 +1,153 @@
+"""Mean, variance and coefficient of variation of a layer's units."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from variscope.analyses.channels import leading_channels
+from variscope.analyses.reading import is_map, unit_counts
+from variscope.analyses.wording import count_text
+from variscope.figures.grids import cell_size, draw_map, map_grid, row_label
+from variscope.figures.style import (
+    BLUE,
+    SMALL,
+    WIDTH,
+    new_figure,
+    plain_axes,
+    quantity_colormap,
+    set_title,
+    study_name,
+    titled,
+)
+from variscope.figures.unit_maps import MOST_BARS
+
+QUANTITIES = ("mean", "variance", "coefficient\nof variation")
+TOP_QUANTILE = 0.98
+
+
+def quantities(dataset: xr.Dataset) -> list[np.ndarray]:
+    """Return mean, variance and coefficient of variation, each of the shape (*unit).
+
+    The coefficient is the standard deviation over the absolute mean; NaN where the mean is 0.
+    Units that are not finite are NaN in all three.
+    """
+    fine = np.asarray(dataset["status"]) != 2
+    mean = np.where(fine, np.asarray(dataset["mean"], dtype=float), np.nan)
+    variance = np.where(fine, np.asarray(dataset["variance"], dtype=float), np.nan)
+    magnitude = np.where(mean == 0, np.nan, np.abs(mean))
+    return [mean, variance, np.sqrt(variance) / magnitude]
+
+
+def moments(dataset: xr.Dataset, *, channels: int | Sequence[int] = 7) -> Figure:
+    """Show the mean, the variance and the coefficient of variation of a layer's units.
+
+    Feature maps: one row a quantity with its own scale, one column a channel; `channels` is how
+    many (those that carry most of the layer's variance) or which. The scale of the coefficient
+    ends at its 98th percentile, as means near 0 make it arbitrarily large. Other layers: the
+    units sorted by each quantity.
+    """
+    if is_map(dataset):
+        return _moment_maps(dataset, channels)
+    return _moment_strips(dataset)
+
+
+def _status_note(dataset: xr.Dataset) -> str:
+    """Say how many units are constant, and how many not finite and so without a place."""
+    counts = unit_counts(dataset)
+    total = count_text(sum(counts.values()), "unit")
+    where = "hatched" if is_map(dataset) else "left out"
+    return (
+        f"{total}, of which {counts['constant']:,} constant (variance 0) and "
+        f"{counts['not_finite']:,} not finite ({where})"
+    )
+
+
+def _scale(values: np.ndarray, *, bounded: bool) -> Normalize:
+    """Return the scale of a quantity, from all units that are drawn."""
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return Normalize(0.0, 1.0)
+    top = float(finite.max() if bounded else np.quantile(finite, TOP_QUANTILE))
+    low = min(0.0, float(finite.min()))
+    return Normalize(low, top if top > low else low + 1.0)
+
+
+def _moment_maps(dataset: xr.Dataset, channels: int | Sequence[int]) -> Figure:
+    chosen = (
+        leading_channels(dataset, channels) if isinstance(channels, int) else [*map(int, channels)]
+    )
+    values = [part[chosen] for part in quantities(dataset)]
+    height_pixels, width_pixels = values[0].shape[1:]
+    left, top, bottom, gap, bar_room = 0.82, 0.62, 0.1, 0.06, 0.65
+    width, height = cell_size(
+        len(chosen),
+        height_pixels / width_pixels,
+        room=WIDTH - left - bar_room,
+        largest=1.1,
+        gap=gap,
+    )
+    right = WIDTH - left - len(chosen) * (width + gap) + gap
+    figure = new_figure(top + bottom + 3 * (height + gap) - gap, constrained=False)
+    axes = map_grid(figure, 3, len(chosen), left=left, right=right, top=top, bottom=bottom, gap=gap)
+    size = figure.get_size_inches()
+    for row, (name, part) in enumerate(zip(QUANTITIES, values, strict=True)):
+        norm = _scale(part, bounded=row < 2)
+        for column in range(len(chosen)):
+            image = draw_map(axes[row, column], part[column], norm=norm, cmap=quantity_colormap())
+        row_label(axes[row, 0], name)
+        foot = size[1] - top - row * (height + gap) - height
+        place = (size[0] - right + 0.08, foot + 0.04, 0.09, height - 0.08)
+        bar_axes = figure.add_axes(
+            (place[0] / size[0], place[1] / size[1], place[2] / size[0], place[3] / size[1])
+        )
+        beyond = "max" if np.nanmax(part, initial=0.0) > float(norm.vmax or 0) else "neither"
+        bar = figure.colorbar(image, cax=bar_axes, extend=beyond)
+        bar.ax.tick_params(labelsize=SMALL, length=2, width=0.5, pad=1.5)
+        bar.ax.locator_params(nbins=4)
+        bar.outline.set_linewidth(0.4)
+    for ax, channel in zip(axes[0], chosen, strict=True):
+        ax.set_title(f"channel {channel}", fontsize=SMALL, pad=3)
+    title = titled("Mean and variance under the study", study_name(dataset))
+    set_title(figure, f"{title}\n{_status_note(dataset)}", height=0.06)
+    return figure
+
+
+def draw_quantity(ax: Axes, values: np.ndarray) -> list[Artist]:
+    """Draw a quantity (unit,) of all units, the largest first; undefined ones are left out.
+
+    Few units are bars named by their number, many a line.
+    """
+    defined = np.flatnonzero(np.isfinite(values))
+    units = defined[np.argsort(-values[defined], kind="stable")]
+    finite = values[units]
+    plain_axes(ax)
+    place = np.arange(len(finite))
+    if len(values) <= MOST_BARS:
+        ax.set_xticks(place, [str(unit) for unit in units])
+        if len(units) > 12:
+            ax.tick_params(axis="x", rotation=90)
+        return list(ax.bar(place, finite, width=0.75, color=BLUE))
+    band = ax.fill_between(place, 0, finite, color=BLUE, alpha=0.3, lw=0)
+    return [band, *ax.plot(place, finite, color=BLUE, linewidth=1)]
+
+
+def _moment_strips(dataset: xr.Dataset) -> Figure:
+    figure = new_figure(2.1)
+    axes = figure.subplots(1, 3, squeeze=False)[0]
+    for ax, name, values in zip(axes, QUANTITIES, quantities(dataset), strict=True):
+        flat = values.reshape(-1)
+        draw_quantity(ax, flat)
+        ax.set_title(name.replace("\n", " "), fontsize=SMALL, loc="left", pad=2)
+        if name.startswith("coefficient") and flat.size > MOST_BARS:
+            ax.set_ylim(0, 1.05 * float(_scale(flat, bounded=False).vmax or 1))
+    few = dataset["variance"].size <= MOST_BARS
+    order = "unit number, sorted by the quantity" if few else "rank of the unit"
+    figure.supxlabel(order, fontsize=SMALL)
+    title = titled("Mean and variance under the study", study_name(dataset))
+    set_title(figure, f"{title}\n{_status_note(dataset)}")
+    return figure

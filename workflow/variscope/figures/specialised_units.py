@@ -1,0 +1,162 @@
+"""The most specialised units of a layer, each over all variables."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+
+from variscope.analyses.reading import (
+    INDEX_NAMES,
+    confidence_percent,
+    estimate,
+    is_map,
+    unit_name,
+    variables,
+)
+from variscope.analyses.wording import share_text, variable_label
+from variscope.figures.grids import (
+    cell_size,
+    column_titles,
+    draw_map,
+    map_grid,
+    row_label,
+    share_bar,
+    title_room,
+)
+from variscope.figures.style import (
+    SMALL,
+    VERMILLION,
+    WIDTH,
+    labels,
+    new_figure,
+    plain_axes,
+    set_title,
+    study_name,
+    titled,
+)
+from variscope.figures.unit_maps import undefined_note
+
+OTHERS = "0.72"
+
+
+def specialised(dataset: xr.Dataset, table: pd.DataFrame) -> Figure:
+    """Show the units that a table of `specialised_units` names in this layer, over all variables.
+
+    Feature maps: one row a chosen channel, one column a variable, on one scale from 0 to 1, the
+    variable that the channel was chosen for framed. Other layers: one panel a chosen unit with a
+    bar and an interval for each variable. Rows of other layers are passed over; a layer without
+    a specialised unit gives a picture that says so.
+    """
+    layer = dataset.attrs.get("layer")
+    rows = table[table["layer"] == layer] if layer is not None else table
+    index = next((name for name in ("shapley", "S1", "ST") if name in table.columns), "shapley")
+    if f"runner_up_{index}" not in table.columns:
+        index = "ST" if "runner_up_ST" in table.columns else "S1"
+    if rows.empty:
+        return _nothing(dataset)
+    if is_map(dataset):
+        return _chosen_maps(dataset, rows, index)
+    return _chosen_bars(dataset, rows, index)
+
+
+def _nothing(dataset: xr.Dataset) -> Figure:
+    figure = new_figure(0.9, constrained=False)
+    set_title(figure, titled("Most specialised units", study_name(dataset)), height=0.06)
+    text = "No unit of this layer has a share whose lower confidence bound is above 0."
+    figure.text(0.01, 0.35, text, fontsize=SMALL)
+    return figure
+
+
+def _chosen_maps(dataset: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
+    value = estimate(dataset, index).value.transpose("variable", "channel", "y", "x")
+    names = variables(dataset)
+    left, bottom, gap = 1.2, 0.42, 0.05
+    top = 0.36 + title_room(labels(names))
+    aspect = value.sizes["y"] / value.sizes["x"]
+    width, height = cell_size(len(names), aspect, room=WIDTH - left - 0.3, largest=0.9)
+    height_total = top + bottom + len(rows) * (height + gap) - gap + 0.08
+    figure = new_figure(height_total, constrained=False)
+    right = WIDTH - left - len(names) * (width + gap) + gap
+    axes = map_grid(
+        figure, len(rows), len(names), left=left, right=right, top=top, bottom=bottom, gap=gap
+    )
+    image = None
+    for k, row in enumerate(rows.to_dict("records")):
+        channel = int(row["unit"])
+        for column, name in enumerate(names):
+            image = draw_map(axes[k, column], np.asarray(value[column, channel]))
+            if name == row["variable"]:
+                _frame(axes[k, column])
+        chosen_for = variable_label(str(row["variable"]))
+        text = f"channel {channel}\n{chosen_for} {share_text(float(row[index]))}"
+        row_label(axes[k, 0], text)
+    column_titles(list(axes[0]), labels(names))
+    assert image is not None
+    share_bar(figure, image, bottom=0.2, label="share of the unit's variance")
+    title = titled(f"Most specialised channels by {INDEX_NAMES[index]}", study_name(dataset))
+    set_title(figure, f"{title}\n{undefined_note(dataset)}", height=0.06)
+    return figure
+
+
+def _frame(ax: Axes) -> None:
+    """Frame the cell of the variable that a unit was chosen for."""
+    for spine in ax.spines.values():
+        spine.set_color(VERMILLION)
+        spine.set_linewidth(1.8)
+        spine.set_zorder(5)
+
+
+def draw_unit(
+    ax: Axes, value: np.ndarray, low: np.ndarray, high: np.ndarray, *, chosen: int
+) -> BarContainer:
+    """Draw one unit's shares (variable,) as bars with intervals, the chosen variable coloured."""
+    place = np.arange(len(value))
+    colors = [VERMILLION if k == chosen else OTHERS for k in place]
+    lengths = np.maximum([value - low, high - value], 0)
+    return ax.bar(
+        place,
+        value,
+        yerr=lengths,
+        width=0.7,
+        color=colors,
+        error_kw={"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8},
+    )
+
+
+def _chosen_bars(dataset: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
+    names = variables(dataset)
+    found = estimate(dataset, index)
+    value, low, high = (
+        np.asarray(part.transpose("variable", ...), dtype=float).reshape(len(names), -1)
+        for part in found
+    )
+    shape = dataset["variance"].shape
+    columns = min(2, len(rows))
+    lines = -(-len(rows) // columns)
+    figure = new_figure(1.15 * lines + 1.1)
+    axes = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    noun = unit_name(dataset)
+    for ax in axes.flat[len(rows) :]:
+        ax.set_visible(False)
+    for k, (ax, row) in enumerate(zip(axes.flat, rows.to_dict("records"), strict=False)):
+        place = tuple(int(part) for part in str(row["unit"]).split(","))
+        # A layer of 1 x 1 maps is drawn as a vector of its channels.
+        place += (0,) * (len(shape) - len(place))
+        unit = int(np.ravel_multi_index(place, shape))
+        chosen = names.index(str(row["variable"]))
+        draw_unit(ax, value[:, unit], low[:, unit], high[:, unit], chosen=chosen)
+        plain_axes(ax)
+        ax.set_ylim(min(0.0, float(np.nanmin(low, initial=0.0))), 1)
+        last = k + columns >= len(rows)
+        ax.set_xticks(range(len(names)), labels(names) if last else [""] * len(names))
+        ax.tick_params(axis="x", rotation=60)
+        for label in ax.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
+        text = f"{noun} {row['unit']}: {variable_label(names[chosen])}"
+        ax.set_title(f"{text} {share_text(float(row[index]))}", fontsize=SMALL, loc="left", pad=2)
+    figure.supylabel("share of the unit's variance", fontsize=SMALL)
+    what = f"Most specialised {noun}s by {INDEX_NAMES[index]}, {confidence_percent(dataset)}"
+    set_title(figure, titled(f"{what} intervals", study_name(dataset)))
+    return figure

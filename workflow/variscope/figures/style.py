@@ -1,0 +1,179 @@
+"""What all pictures share: size, type sizes, colours, and how they are written to disk.
+
+Colours are safe for colour-blind readers: the palette of Okabe and Ito (2008; its yellow darkened,
+as lines on white need it) with a fixed colour for each variable, and the map cividis (Nunez,
+Anderton and Renslow 2018) for shares. Markers and line styles repeat what colours say. No rcParams
+are written but for the salt of SVG identifiers, inside a context.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+
+from variscope.analyses.wording import variable_label
+
+LineStyle = Literal["-", "--", "-.", ":", ""]
+WIDTH = 7.0  # inches: the text width of a paper's page
+SMALL, NORMAL, LARGE = 7.0, 8.0, 9.0  # points
+DPI = 150
+GUIDE = "0.45"
+UNDEFINED_FACE, UNDEFINED_HATCH = "0.92", "0.65"
+
+
+class VariableStyle(NamedTuple):
+    """How a variable is drawn: colour, marker, line style."""
+
+    color: str
+    marker: str
+    linestyle: LineStyle
+
+
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#B5A400"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+
+_FIXED = {
+    "erasing": VariableStyle(VERMILLION, "o", "-"),
+    "sharpness": VariableStyle(SKY, "s", "-"),
+    "rolling": VariableStyle(BLUE, "D", "-"),
+    "grayscale": VariableStyle(GREEN, "^", "-"),
+    "gaussian_blur": VariableStyle(ORANGE, "v", "-"),
+    "brightness": VariableStyle(ORANGE, "P", "--"),
+    "contrast": VariableStyle(SKY, "X", "--"),
+    "saturation": VariableStyle(GREEN, "<", "--"),
+    "hue": VariableStyle(PURPLE, ">", "--"),
+    "hflip": VariableStyle(YELLOW, "h", "--"),
+    "rotation": VariableStyle(BLUE, "p", "--"),
+    "elliptic_local_blur": VariableStyle(VERMILLION, "d", "--"),
+    "order": VariableStyle("0.60", "x", "-."),
+    "class": VariableStyle("0.00", "*", "-."),
+    "image": VariableStyle("0.35", "+", "-."),
+    "part": VariableStyle("0.70", "1", ":"),
+}
+_SPARE_LINES: list[tuple[LineStyle, str]] = [(":", "8"), ("-", "H"), ("--", "."), ("-.", "p")]
+_SPARE = [
+    VariableStyle(color, marker, linestyle)
+    for linestyle, marker in _SPARE_LINES
+    for color in (PURPLE, BLUE, ORANGE, GREEN, VERMILLION, SKY, YELLOW)
+]
+
+
+def variable_styles(variables: Sequence[str]) -> dict[str, VariableStyle]:
+    """Return how each variable is drawn: fixed for the known, in turn for a user's own."""
+    styles = {}
+    spare = 0
+    for name in variables:
+        if name in _FIXED:
+            styles[name] = _FIXED[name]
+        else:
+            styles[name] = _SPARE[spare % len(_SPARE)]
+            spare += 1
+    return styles
+
+
+def share_colormap() -> Colormap:
+    """Return the colour map of shares; undefined values let the hatched ground through."""
+    return matplotlib.colormaps["cividis"].with_extremes(bad=(0, 0, 0, 0))
+
+
+def quantity_colormap() -> Colormap:
+    """Return the colour map of means, variances and their ratios."""
+    return matplotlib.colormaps["viridis"].with_extremes(bad=(0, 0, 0, 0))
+
+
+def hatch_ground(ax: Axes) -> None:
+    """Hatch what lies behind an image, so that undefined pixels are seen as such."""
+    ax.patch.set_facecolor(UNDEFINED_FACE)
+    ax.patch.set_edgecolor(UNDEFINED_HATCH)
+    ax.patch.set_hatch("//////")
+    ax.patch.set_linewidth(0)
+
+
+def text_color(rgba: Sequence[float]) -> str:
+    """Return black or white, whichever reads better on a colour (WCAG relative luminance)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgba[:3]]
+    luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+    return "black" if luminance > 0.179 else "white"
+
+
+def new_figure(height: float, *, width: float = WIDTH, constrained: bool = True) -> Figure:
+    """Return an empty figure of a size in inches, laid out by constraints or by hand."""
+    layout: Literal["constrained"] | None = "constrained" if constrained else None
+    return Figure(figsize=(width, height), layout=layout, facecolor="white")
+
+
+def set_title(figure: Figure, text: str, *, height: float | None = None) -> None:
+    """Write the title at the top left; `height` in inches places it by hand."""
+    if height is None:
+        figure.suptitle(text, fontsize=LARGE, x=0.01, ha="left")
+    else:
+        top = figure.get_size_inches()[1]
+        figure.suptitle(text, fontsize=LARGE, x=0.01, ha="left", y=1 - height / top, va="top")
+
+
+def study_name(data: xr.Dataset, *, layer: bool = True) -> str:
+    """Name where a picture's numbers come from: "convnet, spatial set, layer conv1"."""
+    parts = [str(data.attrs["model"])] if data.attrs.get("model") else []
+    if data.attrs.get("variable_set"):
+        parts.append(f"{data.attrs['variable_set']} set")
+    if layer and data.attrs.get("layer"):
+        parts.append(f"layer {data.attrs['layer']}")
+    return ", ".join(parts)
+
+
+def titled(what: str, where: str) -> str:
+    """Join what a picture shows and where its numbers come from."""
+    return f"{what}: {where}" if where else what
+
+
+def plain_axes(ax: Axes) -> None:
+    """Set small type and take away the upper and right frame."""
+    ax.tick_params(labelsize=SMALL, length=2.5, width=0.6)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_linewidth(0.6)
+
+
+def bare_axes(ax: Axes) -> None:
+    """Take away ticks and thin the frame, as images need."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    for spine in ax.spines.values():
+        spine.set_linewidth(0.4)
+        spine.set_color("0.5")
+
+
+def labels(variables: Sequence[str]) -> list[str]:
+    """Write the names of variables for a reader."""
+    return [variable_label(name) for name in variables]
+
+
+def save(figure: Figure, path_without_suffix: str | Path) -> tuple[Path, Path]:
+    """Write a figure as .svg and .png (150 dpi), and return the two paths.
+
+    The same figure gives the same bytes: SVG identifiers are salted with a constant and no date is
+    written. Each file is written beside its place and renamed, so it is whole or absent. Missing
+    folders are made.
+    """
+    base = Path(path_without_suffix)
+    base.parent.mkdir(parents=True, exist_ok=True)
+    written = []
+    with matplotlib.rc_context({"svg.hashsalt": "variscope"}):
+        for kind, metadata in (("svg", {"Date": None}), ("png", {})):
+            path = base.parent / f"{base.name}.{kind}"
+            partial = base.parent / f".{base.name}.{kind}.partial"
+            try:
+                figure.savefig(partial, format=kind, dpi=DPI, metadata=metadata)
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
+            written.append(path)
+    return written[0], written[1]

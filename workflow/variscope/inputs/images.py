@@ -1,0 +1,92 @@
+"""Open the images of a study, whatever kind of data set they come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variscope.inputs import datasets
+from variscope.inputs.datasets.arrays import table_of
+from variscope.inputs.settings import DatasetSettings
+from variscope.inputs.table import ImageTable, Progress
+
+__all__ = ["ImageTable", "listing_digest", "open_images", "table_from_arrays"]
+
+
+def open_images(
+    dataset: Mapping[str, Any],
+    *,
+    seed: int,
+    folder: Path | str,
+    on_progress: Progress | None = None,
+    skipped: Iterable[tuple[str, str]] | None = None,
+) -> ImageTable:
+    """Open the images that `dataset` describes.
+
+    Args:
+        dataset: `kind` and the kind's settings; a value of None means "not given". Settings:
+            `path`, `image_size` and `resize` (pixels), `images_per_class` (a seeded limit per
+            class and part), `valid_fraction` (of the seeded split, where the data set has no
+            parts), `on_error` (fail or skip), `check` (auto, all or none: which files are decoded
+            now), `name`, `download` and `arguments` (of torchvision data sets).
+        seed: of the split, the limit and the crops.
+        folder: what a relative `path` is relative to.
+        on_progress: called with (done, total) while files are checked.
+        skipped: the `skipped` of an earlier table of the same data set: the files are not checked
+            again, and just these are left out, so that ids agree between the jobs of a study.
+
+    Raises:
+        UserError: names the key or file, what was found and what is allowed.
+    """
+    settings = DatasetSettings.parse(dataset, seed=seed, folder=folder)
+    known = None if skipped is None else tuple((str(name), str(why)) for name, why in skipped)
+    return datasets.get(settings.kind).open(settings, on_progress, known)
+
+
+def table_from_arrays(
+    images: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    part: npt.ArrayLike | None = None,
+    class_names: Sequence[str] | None = None,
+    image_size: int | None = None,
+) -> ImageTable:
+    """A table of arrays in memory, checked as an .npz is.
+
+    Args:
+        images: (n, C, H, W), C of 1 or 3, uint8 or float32 in [0, 1].
+        labels: (n,) whole numbers 0..k-1, each in use.
+        part: (n,) 0 train, 1 valid; all train unless given.
+        class_names: k texts; the numbers unless given.
+        image_size: resize and crop to this side (pixels).
+
+    Raises:
+        UserError: as for kind "arrays".
+    """
+    found = {"images": np.asarray(images), "labels": np.asarray(labels)}
+    if part is not None:
+        found["part"] = np.asarray(part)
+    if class_names is not None:
+        found["class_names"] = np.asarray(class_names, dtype=str)
+    settings = DatasetSettings.parse(
+        {"kind": "arrays", "image_size": image_size, "valid_fraction": 0.0}, seed=0, folder="."
+    )
+    return table_of(found, Path("arrays"), settings)
+
+
+def listing_digest(dataset: Mapping[str, Any], folder: Path | str) -> str:
+    """A digest of what the data set's files are, cheap enough to be taken before every run.
+
+    Paths, sizes and modification times of a folder's files, the same of an .npz, or the versions
+    of the packages that carry the images. No file is read. Raises UserError if there is none.
+    """
+    settings = DatasetSettings.parse(dataset, seed=0, folder=folder)
+    digest = hashlib.sha256(settings.kind.encode())
+    for line in datasets.get(settings.kind).listing(settings):
+        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,217 @@
+"""Networks from factories: torchvision names, `package.module:callable`, `file.py:callable`."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from variscope.errors import UserError
+from variscope.inputs.weights import (
+    Weights,
+    check_weights,
+    load_weights,
+    preprocessing,
+    resolve_weights,
+)
+
+__all__ = [
+    "Weights",
+    "build",
+    "check_weights",
+    "load_weights",
+    "open_model",
+    "preprocessing",
+    "resolve_weights",
+]
+
+
+def build(
+    factory: str,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    classes: int | None = None,
+    folder: Path | str = ".",
+    seed: int | None = None,
+) -> nn.Module:
+    """Build a network, without trained weights, in eval mode.
+
+    Args:
+        factory: "torchvision:resnet18", "package.module:callable" or "path/to/file.py:callable".
+        arguments: keyword arguments of the callable.
+        classes: passed on as `num_classes` where the callable accepts it and `arguments` does not
+            say otherwise; given where the weights are to be trained.
+        folder: what a relative path is relative to; modules are looked for there, too.
+        seed: of the initial weights, if they are to be repeatable. The global generator of torch
+            is left as it was.
+
+    Raises:
+        UserError: the factory cannot be found or imported, fails, or gives no nn.Module.
+    """
+    folder = Path(folder)
+    if arguments is not None and not isinstance(arguments, Mapping):
+        raise UserError(f"arguments of {factory!r}: found {arguments!r}; a mapping is needed")
+    keywords = dict(arguments or {})
+    with _importable(_search_path(factory, folder)):
+        function = _find(factory, folder)
+        if classes is not None and "num_classes" not in keywords and _accepts(function, factory):
+            keywords["num_classes"] = classes
+        with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
+            if seed is not None:
+                torch.manual_seed(seed)
+            try:
+                model = function(**keywords)
+            except (Exception, SystemExit) as error:
+                raise UserError(f"factory {factory!r} failed: {_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"factory {factory!r} gave {type(model).__name__}; a torch.nn.Module is needed"
+        )
+    return model.eval()
+
+
+def open_model(
+    factory: str,
+    weights: str,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    classes: int | None = None,
+    folder: Path | str = ".",
+    seed: int = 0,
+) -> nn.Module:
+    """`build` and `load_weights` in one: a network in eval mode, ready for a study.
+
+    Weights "train" and "none" give the seeded initial weights, and with "train" the network has
+    as many outputs as there are `classes`, where the factory takes `num_classes`.
+    """
+    model = build(
+        factory,
+        arguments=arguments,
+        classes=classes if weights == "train" else None,
+        folder=folder,
+        seed=seed,
+    )
+    return load_weights(model, weights, factory, folder)
+
+
+def _split(factory: str) -> tuple[str, str]:
+    module, colon, name = factory.rpartition(":") if isinstance(factory, str) else ("", "", "")
+    if not colon or not module or not name.replace(".", "_").isidentifier():
+        raise UserError(
+            f"factory: found {factory!r}; allowed are 'torchvision:NAME', "
+            "'package.module:callable' and 'path/to/file.py:callable'"
+        )
+    return module, name
+
+
+def _search_path(factory: str, folder: Path) -> Path | None:
+    """Where the imports of a user's factory start."""
+    module, _ = _split(factory)
+    if module == "torchvision":
+        return None
+    return (folder / module).parent if module.endswith(".py") else folder
+
+
+@contextmanager
+def _importable(folder: Path | None) -> Iterator[None]:
+    """Let a user's module import its neighbours, for as long as it is imported and called."""
+    if folder is None:
+        yield
+        return
+    before = list(sys.path)
+    # After the installed packages, so that a neighbour called `random.py` hides nothing.
+    sys.path.append(str(folder.resolve()))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _find(factory: str, folder: Path) -> Callable[..., Any]:
+    module, name = _split(factory)
+    if module == "torchvision":
+        return _torchvision(factory, name)
+    loaded = _load_file(factory, folder / module) if module.endswith(".py") else _load(factory)
+    found: Any = loaded
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        callables = [
+            entry
+            for entry, value in vars(loaded).items()
+            if callable(value) and getattr(value, "__module__", None) == loaded.__name__
+        ]
+        what = f"no {name!r}" if found is None else f"{name!r}, which cannot be called"
+        raise UserError(
+            f"factory {factory!r}: {module} has {what}; it has "
+            + (", ".join(callables) or "no callables of its own")
+        )
+    return found
+
+
+def _torchvision(factory: str, name: str) -> Callable[..., Any]:
+    from torchvision import models
+
+    known = models.list_models()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 5, 0.4)
+        raise UserError(
+            f"factory {factory!r}: torchvision has no model {name!r}; "
+            + (f"near it: {', '.join(near)}" if near else f"it has {', '.join(known)}")
+        )
+    return models.get_model_builder(name)
+
+
+def _load(factory: str) -> ModuleType:
+    module, _ = _split(factory)
+    try:
+        return importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"factory {factory!r}: module {module!r} cannot be imported: {_line(error)}"
+        ) from error
+
+
+def _load_file(factory: str, path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UserError(f"factory {factory!r}: {path} does not exist")
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    name = f"variscope_factory_{path.stem}_{digest}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # a .py file always has both
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before running it: dataclasses and pickle look it up
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise UserError(
+            f"factory {factory!r}: {path} cannot be imported: {_line(error)}"
+        ) from error
+    return module
+
+
+def _accepts(function: Callable[..., Any], factory: str) -> bool:
+    """Whether the callable takes `num_classes`; torchvision's builders hand it on."""
+    if factory.startswith("torchvision:"):
+        return True
+    try:
+        return "num_classes" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # callables written in C have no signature
+        return False
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,130 @@
+"""Open what a configuration names: its images, its models and its spaces, the same in every job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from variscope.errors import UserError
+from variscope.inputs.images import ImageTable, Progress, open_images
+from variscope.inputs.models import load_weights, open_model, preprocessing
+from variscope.space import augmentations
+from variscope.space.augmentations import Augmentation
+from variscope.space.images import ImageIndex
+from variscope.space.space import Space
+
+# Of ImageNet, which most published networks were trained on.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def dataset_settings(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the data set's settings; sizes left out are what the models' weights ask for.
+
+    Raises:
+        UserError: the models' weights ask for different sizes.
+    """
+    dataset = dict(config["dataset"])
+    asked = {}
+    for name, model in config["models"].items():
+        wanted = preprocessing(model["factory"], model["weights"], folder)
+        if wanted is not None:
+            asked[name] = (wanted["image_size"], wanted["resize"])
+    if dataset["image_size"] is None and asked:
+        if len(set(asked.values())) > 1:
+            found = ", ".join(f"{name} {size[0]} px" for name, size in asked.items())
+            raise UserError(
+                f"dataset.image_size: left out, and the models' weights disagree ({found}); "
+                "give one size for all models"
+            )
+        size, resize = next(iter(asked.values()))
+        dataset["image_size"] = size
+        if dataset["resize"] is None:
+            dataset["resize"] = resize
+    return dataset
+
+
+def normalisation(model: Mapping[str, Any], folder: Path) -> tuple[list[float], list[float]]:
+    """Return a model's mean and std: as configured, else the weights' own, else ImageNet's."""
+    wanted = preprocessing(model["factory"], model["weights"], folder) or {}
+    mean = model["mean"] or wanted.get("mean") or MEAN
+    std = model["std"] or wanted.get("std") or STD
+    return list(mean), list(std)
+
+
+def open_table(
+    dataset: Mapping[str, Any],
+    seed: int,
+    folder: Path,
+    skipped: Iterable[tuple[str, str]] | None = None,
+    on_progress: Progress | None = None,
+) -> ImageTable:
+    """Open the images of a study; with ``skipped``, as an earlier look found them."""
+    return open_images(dataset, seed=seed, folder=folder, skipped=skipped, on_progress=on_progress)
+
+
+def open_network(
+    model: Mapping[str, Any], classes: int, folder: Path, seed: int, trained: Path | None = None
+) -> nn.Module:
+    """Build a configured model with its weights, in eval mode.
+
+    Args:
+        model: its part of the configuration.
+        classes: of the data set, for a model that is trained here.
+        folder: what relative paths start at.
+        seed: of the initial weights.
+        trained: the state dict of a model with ``weights: train``; without it the initial weights.
+    """
+    network = open_model(
+        model["factory"],
+        model["weights"],
+        arguments=model["arguments"],
+        classes=classes,
+        folder=folder,
+        seed=seed,
+    )
+    if trained is not None:
+        load_weights(network, str(trained.resolve()), model["factory"], folder)
+    return network
+
+
+def make_space(
+    variable_set: Mapping[str, Any],
+    images: ImageTable,
+    augmentation_files: Iterable[str] = (),
+    folder: Path = Path("."),
+) -> Space:
+    """Make the space of a configured variable set.
+
+    Raises:
+        UserError: an unknown augmentation, wrong bounds, or images that do not suit the variables.
+    """
+    for file in augmentation_files:
+        augmentations.load_file(folder / file)
+    return Space(
+        augmentations=tuple(map(entry_augmentation, variable_set["variables"])),
+        auxiliary=tuple(variable_set["auxiliary"]),
+        index=ImageIndex.of(images.label, images.part),
+        size=images.size,
+        apply=variable_set["apply"],
+        apply_probability=variable_set["apply_probability"],
+        part=variable_set["part"],
+    )
+
+
+def entry_augmentation(entry: str | Mapping[str, Any] | Augmentation) -> Augmentation:
+    """Return the augmentation of a name, a ``{name, bounds}`` entry, or itself.
+
+    Raises:
+        UserError: unknown, or the bounds are wrong.
+    """
+    if isinstance(entry, Augmentation):
+        return entry
+    if isinstance(entry, str):
+        return augmentations.get(entry)
+    if not isinstance(entry, Mapping) or "name" not in entry:
+        raise UserError(f"variables: found {entry!r}; allowed: a name or {{name: ..., bounds}}")
+    overrides = {key: value for key, value in entry.items() if key != "name"}
+    return augmentations.get(entry["name"]).with_overrides(overrides)

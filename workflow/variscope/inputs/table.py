@@ -1,0 +1,163 @@
+"""The table of a study's images: labels and parts in memory, pixels on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variscope.errors import UserError
+
+PARTS = ("train", "valid")
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) while something long goes on."""
+
+Reader = Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]
+"""Pixels (k, 3, H, W) of k distinct ids, in their order."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTable:
+    """Images by id `0..n-1`; an id always gives the same pixels.
+
+    Attributes:
+        classes: the names of the k classes, in the order of the labels.
+        label: (n,) int64, the class of each image, in `0..k-1`.
+        part: (n,) int8, 0 train, 1 valid.
+        source: a name for each image: a path relative to the data set's folder, or the like.
+        size: (H, W) in pixels.
+        skipped: (source, reason) of what was left out because it cannot be read.
+        notes: what was converted or ignored, one sentence each.
+        dtype: of the pixels, uint8 in 0..255 or float32 in [0, 1].
+    """
+
+    classes: tuple[str, ...]
+    label: npt.NDArray[np.int64]
+    part: npt.NDArray[np.int8]
+    source: tuple[str, ...]
+    size: tuple[int, int]
+    reader: Reader = field(repr=False)
+    skipped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    dtype: str = "uint8"
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def load(self, ids: Sequence[int] | npt.NDArray[np.integer]) -> npt.NDArray[Any]:
+        """Pixels (k, 3, H, W) of `ids` (k,), in their order; repeated ids are decoded once.
+
+        Raises UserError if a file cannot be decoded, IndexError for an id outside `0..n-1`.
+        """
+        wanted = np.asarray(ids, dtype=np.int64)
+        if wanted.ndim != 1:
+            raise ValueError(f"ids must have shape (k,); found {wanted.shape}")
+        if wanted.size == 0:
+            return np.empty((0, 3, *self.size), self.dtype)
+        distinct, position = np.unique(wanted, return_inverse=True)
+        if distinct[0] < 0 or distinct[-1] >= len(self):
+            raise IndexError(f"ids must be in 0..{len(self) - 1}; found {ids!r}")
+        return self.reader(distinct)[position]
+
+    def ids(self, part: str) -> npt.NDArray[np.int64]:
+        """The ids of one part, "train" or "valid", ascending."""
+        return np.flatnonzero(self.part == PARTS.index(part)).astype(np.int64)
+
+    def summary(self) -> dict[str, Any]:
+        """Counts for a report, ready for JSON."""
+        counts = {
+            name: np.bincount(self.label[self.part == code], minlength=len(self.classes))
+            for code, name in enumerate(PARTS)
+        }
+        return {
+            "images": len(self),
+            "classes": list(self.classes),
+            "size": list(self.size),
+            "dtype": self.dtype,
+            "images_per_part": {name: int(count.sum()) for name, count in counts.items()},
+            "images_per_class": {
+                name: dict(zip(self.classes, count.tolist(), strict=True))
+                for name, count in counts.items()
+            },
+            "skipped_count": len(self.skipped),
+            "skipped": [list(entry) for entry in self.skipped],
+            "notes": list(self.notes),
+        }
+
+
+def check_classes(
+    where: str,
+    classes: Sequence[str],
+    label: npt.NDArray[np.int64],
+    part: npt.NDArray[np.int8] | None = None,
+) -> None:
+    """Refuse, with UserError, fewer than two classes and a class without images in a part in use.
+
+    `where` names the key or file that the message starts with.
+    """
+    if len(classes) == 0:
+        raise UserError(f"{where}: no classes found; at least two are needed")
+    if len(classes) == 1:
+        raise UserError(
+            f"{where}: one class only, {classes[0]!r}; at least two are needed, because the class "
+            "is a variable of the study"
+        )
+    groups = (
+        [("", label)]
+        if part is None
+        else [(f" in part {PARTS[code]}", label[part == code]) for code in np.unique(part)]
+    )
+    for name, members in groups:
+        empty = np.flatnonzero(np.bincount(members, minlength=len(classes)) == 0)
+        if empty.size:
+            more = f" (and {empty.size - 1} more)" if empty.size > 1 else ""
+            raise UserError(
+                f"{where}: class {classes[empty[0]]!r}{more} has no images{name}; every class "
+                "needs at least one"
+            )
+
+
+def split(
+    where: str,
+    classes: Sequence[str],
+    label: npt.NDArray[np.int64],
+    valid_fraction: float,
+    seed: int,
+) -> npt.NDArray[np.int8]:
+    """Draw the part (n,) of each image, seeded and stratified: the same fraction of every class.
+
+    Every class gets at least one image in each part. A fraction of 0 puts all into train.
+    """
+    part = np.zeros(len(label), np.int8)
+    if valid_fraction == 0:
+        return part
+    for code, name in enumerate(classes):
+        members = np.flatnonzero(label == code)
+        if members.size < 2:
+            raise UserError(
+                f"{where}: class {name!r} has {members.size} image; a split into train and valid "
+                "needs 2 (valid_fraction: 0 puts all images into train)"
+            )
+        count = min(max(round(valid_fraction * members.size), 1), members.size - 1)
+        generator = np.random.default_rng([seed, 1, code])
+        part[generator.permutation(members)[:count]] = 1
+    return part
+
+
+def limited(
+    label: npt.NDArray[np.int64], part: npt.NDArray[np.int8], limit: int | None, seed: int
+) -> npt.NDArray[np.int64]:
+    """The ids kept, ascending, when at most `limit` images a class and part are drawn."""
+    if limit is None:
+        return np.arange(len(label), dtype=np.int64)
+    kept = []
+    for code in np.unique(label):
+        for half in np.unique(part):
+            members = np.flatnonzero((label == code) & (part == half))
+            generator = np.random.default_rng([seed, 2, int(code), int(half)])
+            kept.append(generator.permutation(members)[:limit])
+    return np.sort(np.concatenate(kept)).astype(np.int64)

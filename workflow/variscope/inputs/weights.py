@@ -1,0 +1,238 @@
+"""The weights of a network: a state dict's file, a torchvision weights name, train or none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from variscope.errors import UserError
+
+SHOWN = 3  # keys quoted by a message about a mismatch
+
+# DenseNet's published files have keys of an older class, as torchvision's own loader knows.
+_OLD_DENSENET = re.compile(
+    r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Where weights come from.
+
+    Attributes:
+        kind: "train", "none", "file" or "torchvision".
+        path: the file, of kinds "file" and "torchvision" (in torch.hub's folder).
+        entry: the member of torchvision's weights enumeration.
+    """
+
+    kind: str
+    path: Path | None = None
+    entry: Any = None
+
+    @property
+    def needs_download(self) -> bool:
+        """Whether torchvision's file is not here yet."""
+        return self.kind == "torchvision" and self.path is not None and not self.path.is_file()
+
+
+def resolve_weights(weights: str, factory: str, folder: Path | str = ".") -> Weights:
+    """What the setting `weights` means for this factory. Loads and downloads nothing.
+
+    Raises UserError for a missing file and for a name that torchvision's model does not have.
+    """
+    if not isinstance(weights, str | Path) or not str(weights):
+        raise UserError(
+            f"weights: found {weights!r}; allowed are train, none, the path of a state dict, and "
+            "the name of torchvision weights"
+        )
+    weights = str(weights)
+    if weights in ("train", "none"):
+        return Weights(kind=weights)
+    members = _members(factory)
+    name = weights.rpartition(".")[2]
+    qualified = {f"{type(entry).__name__}.{key}" for key, entry in members.items()}
+    if weights in members or weights in qualified:
+        entry = members[name]
+        file = Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
+        return Weights(kind="torchvision", path=file, entry=entry)
+    path = Path(folder) / Path(weights).expanduser()
+    if path.is_file():
+        return Weights(kind="file", path=path)
+    allowed = f"; torchvision weights of {factory!r} are {', '.join(members)}" if members else ""
+    if not members and re.fullmatch(r"(\w+_Weights\.)?(DEFAULT|IMAGENET1K_\w+)", weights):
+        allowed = "; names of torchvision weights are for factories 'torchvision:NAME'"
+    found = "is a folder" if path.is_dir() else "does not exist"
+    raise UserError(
+        f"weights: found {weights!r}, and {path} {found}; allowed are train, none, the path of a "
+        f"state dict, and the name of torchvision weights{allowed}"
+    )
+
+
+def load_weights(
+    model: nn.Module, weights: str, factory: str, folder: Path | str = "."
+) -> nn.Module:
+    """Load weights into `model`, in place; it is returned in eval mode.
+
+    A state dict is read with `weights_only=True`; {"state_dict": ...} around it and the prefix
+    "module." of its keys are taken off. Weights "train" and "none" leave the model as it is.
+    A torchvision file that is already in torch.hub's folder needs no network.
+
+    Raises:
+        UserError: the file is missing, unreadable, no state dict, or does not fit the model; or
+            a file can be neither found nor downloaded.
+    """
+    resolved = resolve_weights(weights, factory, folder)
+    if resolved.kind in ("train", "none"):
+        return model.eval()
+    assert resolved.path is not None
+    if resolved.kind == "torchvision":
+        if resolved.needs_download:
+            _download(resolved)
+        state = {
+            "".join(match.groups()) if (match := _OLD_DENSENET.match(key)) else key: value
+            for key, value in read_state_dict(resolved.path).items()
+        }
+        if hasattr(model, "transform_input"):  # GoogLeNet and Inception v3 were trained so
+            setattr(model, "transform_input", True)  # noqa: B010 (modules are typed as tensors)
+    else:
+        state = read_state_dict(resolved.path)
+    _check_fit(model, state, resolved.path, factory)
+    model.load_state_dict(state, strict=False)  # what is allowed to be missing was checked
+    return model.eval()
+
+
+def check_weights(
+    weights: str, factory: str, folder: Path | str = ".", *, model: nn.Module | None = None
+) -> Weights:
+    """Check all that can be checked without a download or a change of `model`.
+
+    The name or file exists, the file is a state dict, and it fits `model` where one is given.
+    Raises UserError as `load_weights` does.
+    """
+    resolved = resolve_weights(weights, factory, folder)
+    if resolved.kind == "file":
+        assert resolved.path is not None
+        state = read_state_dict(resolved.path)
+        if model is not None:
+            _check_fit(model, state, resolved.path, factory)
+    return resolved
+
+
+def preprocessing(factory: str, weights: str, folder: Path | str = ".") -> dict[str, Any] | None:
+    """What torchvision's weights expect: image_size and resize (pixels), mean and std (3 each).
+
+    None for other weights, which do not say.
+    """
+    resolved = resolve_weights(weights, factory, folder)
+    if resolved.kind != "torchvision":
+        return None
+    transforms = resolved.entry.transforms()
+    try:
+        return {
+            "image_size": int(transforms.crop_size[0]),
+            "resize": int(transforms.resize_size[0]),
+            "mean": [float(value) for value in transforms.mean],
+            "std": [float(value) for value in transforms.std],
+        }
+    except (AttributeError, TypeError):  # presets of segmentation and video have no centre crop
+        return None
+
+
+def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a state dict's file. Raises UserError that names the file."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds on files of another format
+        text = " ".join(str(error).split())
+        cure = (
+            "it holds more than tensors; save model.state_dict() alone"
+            if "weights_only" in text.lower()
+            else "it is damaged or no file of torch.save"
+        )
+        raise UserError(f"weights: {path} cannot be read: {cure}") from error
+    for name in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(
+            f"weights: {path} holds {_kind(content)}; a state dict (names to tensors) is needed"
+        )
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+            raise UserError(
+                f"weights: {path} holds {key!r} of type {type(value).__name__}; a state dict "
+                "(names to tensors) is needed"
+            )
+    prefix = "module."  # of nn.DataParallel
+    if all(key.startswith(prefix) for key in content):
+        return {key.removeprefix(prefix): value for key, value in content.items()}
+    return dict(content)
+
+
+def _kind(content: object) -> str:
+    return "nothing" if isinstance(content, Mapping) else type(content).__name__
+
+
+def _check_fit(
+    model: nn.Module, state: Mapping[str, torch.Tensor], path: Path, factory: str
+) -> None:
+    wanted = model.state_dict()
+    # Files of before PyTorch 0.4.1 lack this counter, which eval mode does not use.
+    missing = [k for k in wanted if k not in state and not k.endswith(".num_batches_tracked")]
+    unexpected = [key for key in state if key not in wanted]
+    shapes = [
+        f"{key} is {tuple(state[key].shape)} and should be {tuple(value.shape)}"
+        for key, value in wanted.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    complaints = [
+        f"{len(keys)} {what}: {', '.join(keys[:SHOWN])}" + (" ..." if len(keys) > SHOWN else "")
+        for what, keys in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", shapes),
+        )
+        if keys
+    ]
+    if complaints:
+        raise UserError(
+            f"weights: {path} does not fit the model of factory {factory!r}; "
+            + "; ".join(complaints)
+        )
+
+
+def _download(resolved: Weights) -> None:
+    assert resolved.path is not None
+    url = resolved.entry.url
+    resolved.path.parent.mkdir(parents=True, exist_ok=True)
+    # torchvision names a file by the first digits of its SHA-256.
+    digest = re.search(r"-([a-f0-9]+)\.", resolved.path.name)
+    try:
+        torch.hub.download_url_to_file(
+            url, str(resolved.path), digest.group(1) if digest else None, progress=False
+        )
+    except (OSError, RuntimeError) as error:  # no network, or a damaged download
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"weights: {resolved.path.name} is not here and cannot be downloaded ({reason}); "
+            f"fetch {url} elsewhere and put it into {resolved.path.parent}"
+        ) from error
+
+
+def _members(factory: str) -> dict[str, Any]:
+    """Torchvision's weights of this factory by name, DEFAULT among them; empty for others."""
+    module, _, name = factory.partition(":")
+    if module != "torchvision":
+        return {}
+    from torchvision import models
+
+    if name not in models.list_models():
+        return {}
+    return dict(models.get_model_weights(name).__members__)

@@ -1,0 +1,72 @@
+"""What every job of the workflow does around its work: a log file, progress, errors said once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+from tqdm import tqdm
+
+from variscope.errors import UserError
+
+LOG = logging.getLogger("variscope")
+
+
+@contextmanager
+def job(log: str) -> Iterator[None]:
+    """Log to a file; a `UserError` ends it with its message alone, others with a traceback."""
+    handler = logging.FileHandler(log, mode="w")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    LOG.info("start")
+    start = monotonic()
+    try:
+        yield
+    except UserError as error:
+        LOG.error("%s", error)
+        sys.exit(f"error: {error}")
+    except BaseException:
+        LOG.exception("failed")
+        raise
+    LOG.info("done in %.1f s", monotonic() - start)
+
+
+class Progress:
+    """A bar on a terminal, and a line in the log from time to time.
+
+    Args:
+        total: of what is done.
+        unit: its name, for example ``"images"``.
+        bar: show a bar; by default where standard error is a terminal.
+    """
+
+    def __init__(self, total: int, unit: str, bar: bool | None = None) -> None:
+        shown = sys.stderr.isatty() if bar is None else bar
+        self._bar: Any = tqdm(total=total, unit=f" {unit}", disable=not shown, mininterval=0.5)
+        self._total, self._unit, self._done = total, unit, 0
+        self._start = self._last = monotonic()
+
+    def __call__(self, done: int) -> None:
+        """Say that so many more are done."""
+        self._bar.update(done)
+        self._done += done
+        now = monotonic()
+        if now - self._last > 10 or self._done == self._total:
+            rate = self._done / max(1e-9, now - self._start)
+            left = (self._total - self._done) / max(1e-9, rate)
+            LOG.info(
+                "%d of %d %s, %.0f a second, %.0f s left",
+                self._done, self._total, self._unit, rate, left,
+            )  # fmt: skip
+            self._last = now
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()

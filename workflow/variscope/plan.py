@@ -1,0 +1,299 @@
+"""The plan of an experiment: what will run, in which shards, and what it will take.
+
+Everything that the rules need to know is worked out here, once, from the configuration and from
+what `variscope.preflight` found. No torch is imported.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+from pathlib import Path
+from typing import Any
+
+from variscope.config import designs_of
+from variscope.designs import replicate_sizes
+from variscope.errors import UserError
+from variscope.estimators import Layout
+
+# The kinds of pictures: of a whole study, and of each of its layers.
+STUDY_PICTURES = ("summary", "depth", "comparison", "convergence", "pairs")
+LAYER_PICTURES = ("maps", "moments", "specialised")
+
+MIB = 2**20
+GIB = 2**30
+
+# Measured resident sizes of a process that has imported what the stage imports, in MiB.
+_TORCH_MB, _NUMPY_MB = 700, 250
+
+# A batch's outputs of all layers take about so much at most where the batch size is auto.
+_BATCH_BYTES, _LARGEST_BATCH = 128 * MIB, 256
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Consecutive replicates that one job evaluates.
+
+    Attributes:
+        name: of its directory.
+        replicates: their numbers.
+        blocks: base points of all of them.
+    """
+
+    name: str
+    replicates: tuple[int, ...]
+    blocks: int
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """One model, one variable set, one design.
+
+    Attributes:
+        model, variable_set, design: their names.
+        variables: names of the variables.
+        layers: as the preflight found them: name, shape, dims.
+        blocks, replicates, rows_per_block: of the design.
+        evaluations: forward passes; rows that repeat an earlier one of their block need none.
+        exact: whether repeats were counted in every block, or extrapolated.
+        batch_size: images of one forward pass.
+        shards: the jobs of the evaluation.
+    """
+
+    model: str
+    variable_set: str
+    design: str
+    variables: tuple[str, ...]
+    layers: tuple[Mapping[str, Any], ...]
+    blocks: int
+    replicates: int
+    rows_per_block: int
+    evaluations: int
+    exact: bool
+    batch_size: int
+    shards: tuple[Shard, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the whole design."""
+        return self.blocks * self.rows_per_block
+
+    @property
+    def repeats(self) -> int:
+        """Rows that are not evaluated, since they repeat an earlier row of their block."""
+        return self.rows - self.evaluations
+
+    @property
+    def units(self) -> int:
+        """Units of all layers."""
+        return sum(prod(layer["shape"]) for layer in self.layers)
+
+    @property
+    def disk(self) -> dict[str, int]:
+        """Bytes per stage before compression, at most."""
+        layout = Layout(self.design, len(self.variables))
+        moments = 8 * layout.sum_rows + 4 * layout.count_rows
+        indices = 8 * 3 * (len(layout.indices) * layout.variables + len(layout.pairs)) + 24
+        return {
+            "activations": 4 * self.rows * self.units,
+            "moments": self.replicates * moments * self.units,
+            "indices": indices * self.units,
+        }
+
+    @property
+    def memory_mb(self) -> dict[str, int]:
+        """Memory of one job of each stage, MiB."""
+        largest = max(prod(layer["shape"]) for layer in self.layers)
+        layout = Layout(self.design, len(self.variables))
+        batch = max(self.batch_size, self.rows_per_block)
+        sums = (8 * layout.sum_rows + 4 * layout.count_rows) * largest
+        in_shard = max(len(shard.replicates) for shard in self.shards)
+        chunk = max(16 * MIB, 4 * self.rows_per_block * largest)
+        sizes = {
+            # Outputs as evaluated and as rows, one buffered chunk a layer, images and network.
+            "evaluate": 4 * (2 * batch * self.units)
+            + len(self.layers) * 16 * MIB
+            + 12 * batch * self.units,
+            "moments": in_shard * sums + 3 * chunk,
+            "indices": 2 * self.replicates * sums + 3 * self.disk["indices"],
+        }
+        base = {"evaluate": _TORCH_MB, "moments": _NUMPY_MB, "indices": _NUMPY_MB}
+        return {stage: base[stage] + ceil(size / MIB) for stage, size in sizes.items()}
+
+    def layout(self) -> Layout:
+        """Return the layout of its sums."""
+        return Layout(self.design, len(self.variables))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All studies of an experiment."""
+
+    experiment: str
+    studies: tuple[StudyPlan, ...]
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], found: Mapping[str, Any]) -> Plan:
+        """Plan a completed configuration with what the preflight found."""
+        return cls(
+            config["experiment"],
+            tuple(
+                _study(config, found, model, variable_set, design, sizes)
+                for model in config["models"]
+                for variable_set in config["variable_sets"]
+                for design, sizes in designs_of(config).items()
+            ),
+        )
+
+    def study(self, model: str, variable_set: str, design: str) -> StudyPlan:
+        """Return one study by its names."""
+        for study in self.studies:
+            if (study.model, study.variable_set, study.design) == (model, variable_set, design):
+                return study
+        raise KeyError((model, variable_set, design))
+
+    def refuse_what_does_not_fit(self, folder: Path, memory_gb: float) -> None:
+        """Raise a UserError, with the numbers, where disk or memory does not suffice.
+
+        Args:
+            folder: where results go.
+            memory_gb: what one job may take.
+        """
+        needed = sum(sum(study.disk.values()) for study in self.studies)
+        parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        free = shutil.disk_usage(parent).free
+        # What an earlier run has written is both used and needed no more.
+        there = sum(f.stat().st_size for f in (folder / self.experiment).rglob("*") if f.is_file())
+        if needed > free + there:
+            raise UserError(
+                f"designs: the study needs up to {_size(needed)} of disk, and {_size(free)} are "
+                f"free at {parent}; fewer blocks or layers, or a results folder on a larger disk"
+            )
+        for study in self.studies:
+            for stage, megabytes in study.memory_mb.items():
+                if megabytes > memory_gb * 1024:
+                    raise UserError(
+                        f"resources.memory_gb: found {memory_gb}, but a job of {stage} of "
+                        f"{study.model}/{study.variable_set}/{study.design} needs "
+                        f"{megabytes / 1024:.1f}; raise it, or choose a smaller "
+                        "evaluation.batch_size or fewer layers"
+                    )
+
+    def table(self) -> list[dict[str, str]]:
+        """Return one row a study, as text for people."""
+        rows = []
+        for study in self.studies:
+            about = "" if study.exact else "about "
+            rows.append(
+                {
+                    "study": f"{study.model}/{study.variable_set}/{study.design}",
+                    "variables": str(len(study.variables)),
+                    "layers": str(len(study.layers)),
+                    "units": f"{study.units:,}",
+                    "blocks": f"{study.blocks:,}",
+                    "rows": f"{study.rows:,}",
+                    "no-op rows": f"{about}{study.repeats:,} ({study.repeats / study.rows:.0%})",
+                    "evaluations": f"{about}{study.evaluations:,}",
+                    "shards": str(len(study.shards)),
+                    **{f"{stage} disk": _size(size) for stage, size in study.disk.items()},
+                    **{
+                        f"{stage} memory": _size(size * MIB)
+                        for stage, size in study.memory_mb.items()
+                    },
+                }
+            )
+        return rows
+
+    def text(self, folder: Path) -> str:
+        """Return the plan as people read it."""
+        lines = [f"Plan of {self.experiment}"]
+        for row in self.table():
+            lines += [
+                "",
+                row.pop("study"),
+                *(f"  {key:20} {value:>24}" for key, value in row.items()),
+            ]
+        evaluations = sum(study.evaluations for study in self.studies)
+        disk = sum(sum(study.disk.values()) for study in self.studies)
+        jobs = {
+            "evaluate": sum(len(study.shards) for study in self.studies),
+            "moments": sum(len(study.shards) for study in self.studies),
+            "indices": len(self.studies),
+        }
+        parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        lines += [
+            "",
+            "in all",
+            f"  {'evaluations':20} {evaluations:>24,}",
+            f"  {'disk, at most':20} {_size(disk):>24}",
+            f"  {'disk, free':20} {_size(shutil.disk_usage(parent).free):>24}",
+            *(f"  {rule + ' jobs':20} {count:>24}" for rule, count in jobs.items()),
+        ]
+        return "\n".join(lines)
+
+
+def batch_size_for(units: int) -> int:
+    """Return the images of one forward pass where the setting is auto: a function of the units.
+
+    Never of the machine: which rows make up a batch decides the last bits of the outputs.
+    """
+    return min(_LARGEST_BATCH, max(1, _BATCH_BYTES // (4 * units)))
+
+
+def _study(
+    config: Mapping[str, Any],
+    found: Mapping[str, Any],
+    model: str,
+    variable_set: str,
+    design: str,
+    sizes: Mapping[str, int],
+) -> StudyPlan:
+    layers = tuple(found["models"][model]["layers"])
+    space = found["variable_sets"][variable_set]
+    counted = space["designs"][design]
+    rows = counted["rows_per_block"]
+    units = sum(prod(layer["shape"]) for layer in layers)
+    batch_size = config["evaluation"]["batch_size"]
+    if batch_size == "auto":
+        batch_size = batch_size_for(units)
+    return StudyPlan(
+        model,
+        variable_set,
+        design,
+        tuple(variable["name"] for variable in space["variables"]),
+        layers,
+        sizes["blocks"],
+        sizes["replicates"],
+        rows,
+        counted["evaluations"],
+        counted["exact"],
+        batch_size,
+        _shards(
+            replicate_sizes(sizes["blocks"], sizes["replicates"]),
+            rows,
+            config["evaluation"]["rows_per_shard"],
+        ),
+    )
+
+
+def _shards(sizes: Sequence[int], rows: int, rows_per_shard: int) -> tuple[Shard, ...]:
+    """Cut the replicates into shards of about ``rows_per_shard`` rows, as even as can be."""
+    count = min(len(sizes), max(1, ceil(sum(sizes) * rows / rows_per_shard)))
+    shards, start = [], 0
+    for number in range(count):
+        stop = start + ceil((len(sizes) - start) / (count - number))
+        replicates = tuple(range(start, stop))
+        blocks = sum(sizes[start:stop])
+        shards.append(Shard(f"replicates-{start:03}-{stop - 1:03}", replicates, blocks))
+        start = stop
+    return tuple(shards)
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

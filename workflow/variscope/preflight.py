@@ -1,0 +1,185 @@
+"""Look before anything runs: open the images, build the models, probe layers, decode designs.
+
+All that a schema cannot check is checked here, so that bad input ends with one message before the
+first job. The Snakefile runs it as a process of its own (``python -m variscope.preflight``), since
+it imports torch, and keeps what it found for as long as nothing that it depends on changes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from variscope.config import designs_of
+from variscope.errors import UserError
+
+# Rows that are decoded to count those that repeat; more are extrapolated, and said to be.
+_ROWS_COUNTED = 200_000
+
+
+def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Check a completed configuration against what it names, and say what it amounts to.
+
+    Args:
+        config: from `variscope.config.complete`.
+        folder: what relative paths start at.
+
+    Returns:
+        What JSON can hold: ``dataset`` (settings as resolved, summary of the images, what was
+        skipped), ``models`` (layers with shapes and dims, mean, std, notes), ``variable_sets``
+        (variables with kinds, factors and bounds; per design the rows and the evaluations of a
+        block on average, and whether that was counted in full), ``device``.
+
+    Raises:
+        UserError: the first thing that is wrong, by its key.
+    """
+    import torch
+
+    from variscope.evaluate.device import choose_device
+    from variscope.inputs.opening import dataset_settings, open_table
+
+    with _naming("evaluation"):
+        device = choose_device(config["evaluation"]["device"])
+    with _naming("models"):
+        dataset = dataset_settings(config, folder)
+    images = open_table(dataset, config["seed"], folder)
+    spaces = {}
+    for name, variable_set in config["variable_sets"].items():
+        with _naming(f"variable_sets.{name}"):
+            spaces[name] = _space(variable_set, config, images, folder)
+    torch.set_num_threads(1)
+    models = {}
+    for name, model in config["models"].items():
+        with _naming(f"models.{name}"):
+            models[name] = _model(model, config["seed"], images, folder)
+    return {
+        "dataset": {
+            "settings": dataset,
+            "summary": images.summary(),
+            "skipped": [list(entry) for entry in images.skipped],
+        },
+        "models": models,
+        "variable_sets": spaces,
+        "device": device,
+    }
+
+
+def _space(
+    variable_set: Mapping[str, Any], config: Mapping[str, Any], images: Any, folder: Path
+) -> dict[str, Any]:
+    from variscope.inputs.opening import make_space
+
+    space = make_space(variable_set, images, config["augmentations"], folder)
+    augmentations = {a.name: a for a in space.augmentations}
+    variables = []
+    for variable in space.variables:
+        entry: dict[str, Any] = {"name": variable.name, "kind": variable.kind}
+        entry["factors"] = list(variable.factors)
+        if variable.name in augmentations:
+            augmentation = augmentations[variable.name]
+            entry["description"] = augmentation.description
+            entry["bounds"] = [
+                {"name": parameter.name, "low": low, "high": high, "unit": parameter.unit}
+                for parameter, (low, high) in zip(
+                    augmentation.parameters, space.bounds(augmentation), strict=True
+                )
+            ]
+            entry["options"] = {key: _plain(value) for key, value in augmentation.options.items()}
+        variables.append(entry)
+    designs = {
+        kind: _count(space, kind, sizes, config["seed"])
+        for kind, sizes in designs_of(config).items()
+    }
+    return {"variables": variables, "designs": designs}
+
+
+def _count(space: Any, kind: str, sizes: Mapping[str, int], seed: int) -> dict[str, Any]:
+    """Count the rows of a design that repeat an earlier row of their block."""
+    from variscope.designs import Design
+
+    replicates = sizes["replicates"]
+    rows = Design(kind, space.groups, sizes["blocks"], replicates, seed).rows
+    at_most = max(replicates, _ROWS_COUNTED // rows)
+    counted = min(sizes["blocks"], at_most)
+    design = Design(kind, space.groups, counted, replicates, seed)
+    evaluations = 0
+    for replicate in range(replicates):
+        points = design.replicate(replicate).points
+        recipes = space.decode(points.reshape(-1, points.shape[-1]))
+        evaluations += len(recipes.repeats(len(points))[0])
+    exact = counted == sizes["blocks"]
+    total = evaluations if exact else round(evaluations / counted * sizes["blocks"])
+    return {"rows_per_block": rows, "evaluations": total, "exact": exact}
+
+
+def _model(model: Mapping[str, Any], seed: int, images: Any, folder: Path) -> dict[str, Any]:
+    import torch
+
+    from variscope.inputs.layers import probe
+    from variscope.inputs.models import build, check_weights
+    from variscope.inputs.opening import normalisation
+    from variscope.inputs.training import check_trainable
+
+    classes = len(images.classes)
+    weights = check_weights(model["weights"], model["factory"], folder)
+    network = build(
+        model["factory"],
+        arguments=model["arguments"],
+        classes=classes if weights.kind == "train" else None,
+        folder=folder,
+        seed=seed,
+    )
+    check_weights(model["weights"], model["factory"], folder, model=network)
+    mean, std = normalisation(model, folder)
+    layers = probe(network, model["layers"], (3, *images.size), model["softmax"])
+    notes = []
+    if weights.kind == "train":
+        check_trainable(network, images, mean, std)
+    if weights.kind == "none":
+        notes.append("weights: none, the network is as its factory initialises it")
+    if weights.needs_download:
+        notes.append(f"weights: {weights.path} is not here yet and will be downloaded")
+    with torch.no_grad():
+        parameters = sum(p.numel() for p in network.parameters())
+    return {
+        "layers": [{"name": a.name, "shape": a.shape, "dims": a.dims} for a in layers],
+        "mean": mean,
+        "std": std,
+        "parameters": parameters,
+        "weights": weights.kind,
+        "notes": notes,
+    }
+
+
+@contextmanager
+def _naming(key: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def main() -> int:
+    """Read ``{"config": ..., "folder": ...}`` from standard input, write what was found."""
+    request = json.load(sys.stdin)
+    try:
+        # What a user's factory prints must not mix with the answer.
+        with redirect_stdout(sys.stderr):
+            found = preflight(request["config"], Path(request["folder"]))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    json.dump(found, sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

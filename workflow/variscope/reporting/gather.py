@@ -1,0 +1,216 @@
+"""Gather what the report is made from: configuration, plan, and the files of the results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from variscope.plan import LAYER_PICTURES, MIB, STUDY_PICTURES, Plan, StudyPlan
+from variscope.provenance import versions
+from variscope.reporting.page import (
+    Accuracy,
+    ClassCount,
+    Data,
+    Picture,
+    PlanRow,
+    Report,
+    Study,
+    TimingRow,
+    VariableRow,
+)
+from variscope.stores.results import read_study
+
+DATA_NAMES = {
+    "photographs": "Ten photographs",
+    "image_folder": "A folder of images",
+    "torchvision": "A torchvision data set",
+    "arrays": "Arrays",
+}
+
+CITATIONS = (
+    "Saltelli et al. (2010), Computer Physics Communications 181: 259-270 (Sobol indices, designs)",
+    "Jansen (1999), Computer Physics Communications 117: 35-43 (total index)",
+    "Owen (2014), SIAM/ASA Journal on Uncertainty Quantification 2: 245-251 (Shapley effects)",
+    "Kharyuk, Matveev, Oseledets (2025), arXiv 2503.03283 (the study that this one starts from)",
+)
+
+BIBTEX = """@software{variscope,
+  title   = {Variscope: variance decomposition of the units of neural networks},
+  author  = {{The Variscope developers}},
+  version = {%s},
+  year    = {2026}
+}"""
+
+
+def gather(config: Mapping[str, Any], found: Mapping[str, Any], results: Path) -> Report:
+    """Read the results of an experiment into what its page is made from.
+
+    Args:
+        config: completed.
+        found: by the preflight.
+        results: the experiment's folder.
+    """
+    plan = Plan.of(config, found)
+    return Report(
+        experiment=config["experiment"],
+        data=_data(config, json.loads((results / "inputs" / "images.json").read_text())),
+        studies=[_study(study, config, found, results) for study in plan.studies],
+        configuration=yaml.safe_dump(dict(config), sort_keys=False),
+        seed=config["seed"],
+        pictures=[
+            _picture("samples", results / "inputs" / "samples" / name, title=f"Samples, {name} set")
+            for name in config["variable_sets"]
+        ],
+        plan=[
+            PlanRow(
+                study=f"{study.model}, {study.variable_set}, {study.design}",
+                evaluations=study.evaluations,
+                not_evaluated=study.repeats,
+                disk_bytes=sum(study.disk.values()),
+                memory_bytes=max(study.memory_mb.values()) * MIB,
+                shards=len(study.shards),
+            )
+            for study in plan.studies
+        ],
+        timings=list(_timings(plan, results)),
+        versions=versions(),
+        commands={
+            "run again": "snakemake --cores all",
+            "with this configuration": "snakemake --cores all --configfile "
+            f"{results / 'config.yaml'}",
+            "see the plan": "snakemake plan --cores 1",
+        },
+        citations=CITATIONS,
+        bibtex=BIBTEX % versions()["variscope"],
+    )
+
+
+def _data(config: Mapping[str, Any], images: Mapping[str, Any]) -> Data:
+    height, width = images["size"]
+    kind = config["dataset"]["kind"]
+    where = config["dataset"]["path"] or config["dataset"]["name"]
+    description = f"{images['images']} images of {len(images['classes'])} classes."
+    notes = list(images["notes"])
+    if images["skipped_count"]:
+        names = ", ".join(source for source, _ in images["skipped"][:5])
+        notes.append(
+            f"{images['skipped_count']} images could not be decoded and are left out: {names}."
+        )
+    return Data(
+        name=DATA_NAMES.get(kind, kind) + (f" ({where})" if where else ""),
+        description=description,
+        image_size=f"{height} x {width} pixels",
+        classes=[
+            ClassCount(
+                name=name,
+                images={part: counts[name] for part, counts in images["images_per_class"].items()},
+            )
+            for name in images["classes"]
+        ],
+        notes=notes,
+    )
+
+
+def _study(
+    plan: StudyPlan, config: Mapping[str, Any], found: Mapping[str, Any], results: Path
+) -> Study:
+    folder = results / plan.model / plan.variable_set / plan.design
+    specialised = folder / "analyses" / "specialised.csv"
+    layers = [str(layer["name"]) for layer in plan.layers]
+    model = config["models"][plan.model]
+    described = [
+        f"{model['factory']}, {found['models'][plan.model]['parameters']:,} parameters",
+        f"weights: {model['weights']}",
+        *found["models"][plan.model]["notes"],
+    ]
+    pictures = [_picture(kind, folder / "figures" / kind) for kind in STUDY_PICTURES]
+    pictures += [
+        _picture(kind, folder / "figures" / kind / layer, layer=layer)
+        for layer in layers
+        for kind in LAYER_PICTURES
+    ]
+    return Study(
+        model=plan.model,
+        variable_set=plan.variable_set,
+        design=plan.design,
+        tree=read_study(folder / "indices"),
+        variables=[
+            _variable(variable, config["variable_sets"][plan.variable_set])
+            for variable in found["variable_sets"][plan.variable_set]["variables"]
+        ],
+        pictures=pictures,
+        accuracy=_accuracy(results / plan.model / "accuracy.json"),
+        model_description="; ".join(described),
+        specialised=pd.read_csv(specialised, dtype={"unit": str}, keep_default_na=False),
+    )
+
+
+def _variable(variable: Mapping[str, Any], variable_set: Mapping[str, Any]) -> VariableRow:
+    augmentation = variable["kind"] == "augmentation"
+    bounds = "; ".join(
+        f"{b['name'].replace('_', ' ')} {b['low']:.3g} to {b['high']:.3g} {b['unit']}".strip()
+        for b in variable.get("bounds", [])
+    )
+    switched = "switch" in variable["factors"]
+    share = f"with probability {variable_set['apply_probability']:g}"
+    return VariableRow(
+        name=variable["name"],
+        kind="augmentation" if augmentation else "auxiliary",
+        factors=len(variable["factors"]),
+        bounds=bounds,
+        apply=(share if switched else "always") if augmentation else "",
+    )
+
+
+def _accuracy(path: Path) -> Accuracy | None:
+    measured = json.loads(path.read_text())["valid"]
+    if measured["top1"] is None:
+        return None
+    return Accuracy(
+        top1=measured["top1"],
+        low=measured["top1_low"],
+        high=measured["top1_high"],
+        images=measured["n"],
+        classes=measured["classes"],
+        top5=measured["top5"],
+        level=f"{100 * measured['confidence_level']:g} %",
+    )
+
+
+def _picture(kind: str, base: Path, layer: str = "", title: str = "") -> Picture:
+    svg, png = (base.parent / f"{base.name}{suffix}" for suffix in (".svg", ".png"))
+    return Picture(kind=kind, svg=svg, png=png, layer=layer, title=title)
+
+
+def _timings(plan: Plan, results: Path) -> Iterator[TimingRow]:
+    """Yield what each stage took: from the jobs' own measurements and the sizes on the disk."""
+    train = sum(map(_seconds, (results / "benchmarks").glob("train-*.tsv")))
+    if train:
+        yield TimingRow(stage="train", seconds=train)
+    for study in plan.studies:
+        name = f"{study.model}-{study.variable_set}-{study.design}"
+        folder = results / study.model / study.variable_set / study.design
+        costs = [json.loads(path.read_text()) for path in (folder / "cost").glob("*.json")]
+        seconds = sum(cost["seconds"] for cost in costs)
+        yield TimingRow(
+            stage="evaluate",
+            study=name,
+            seconds=seconds,
+            bytes=sum(cost["bytes"] for cost in costs),
+            images_per_second=sum(cost["evaluations"] for cost in costs) / max(seconds, 1e-9),
+        )
+        for stage in ("moments", "indices"):
+            files = (results / "benchmarks").glob(f"{stage}-{name}*.tsv")
+            size = sum(f.stat().st_size for f in (folder / stage).rglob("*") if f.is_file())
+            yield TimingRow(stage=stage, study=name, seconds=sum(map(_seconds, files)), bytes=size)
+        drawn = (results / "benchmarks").glob(f"draw-{name}.tsv")
+        yield TimingRow(stage="figures", study=name, seconds=sum(map(_seconds, drawn)))
+
+
+def _seconds(benchmark: Path) -> float:
+    return float(pd.read_csv(benchmark, sep="\t", na_values="-")["s"].sum())

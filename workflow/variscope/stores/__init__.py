@@ -1,0 +1,1 @@
+"""Stores: chunked, checksummed Zarr between the rules, and the results that users open."""

@@ -1,0 +1,133 @@
+"""Activations: one Zarr group a layer, ``(block, row, *unit)``, written block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from variscope.stores import chunked
+
+# A chunk is about so many bytes, uncompressed: large enough to be few files, small enough that
+# readers hold a few of them.
+CHUNK_BYTES = 16 * 2**20
+
+
+class ActivationsWriter:
+    """Appends the outputs of one layer, and cuts them into chunks of whole blocks.
+
+    Args:
+        path: of the new group.
+        blocks: how many blocks will be written in all.
+        rows: of one block.
+        unit: shape of the units.
+        dims: names of the units' dimensions.
+        replicate: of each block, ``(block,)``.
+        order: the cycle's permutation of each block, ``(block, D)``; ``(block, 0)`` for the star.
+        attributes: provenance.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        blocks: int,
+        rows: int,
+        unit: tuple[int, ...],
+        dims: tuple[str, ...],
+        replicate: NDArray[np.int64],
+        order: NDArray[np.int64],
+        attributes: Mapping[str, Any],
+    ) -> None:
+        group = zarr.open_group(str(path), mode="w", attributes=dict(attributes))
+        block_bytes = 4 * rows * int(np.prod(unit))
+        self._size = int(np.clip(CHUNK_BYTES // max(1, block_bytes), 1, blocks))
+        unit_chunk = unit
+        if unit and block_bytes > CHUNK_BYTES:
+            first = max(1, unit[0] * CHUNK_BYTES // block_bytes)
+            unit_chunk = (first, *unit[1:])
+        self._array = chunked.create(
+            group,
+            "activations",
+            (blocks, rows, *unit),
+            "float32",
+            chunks=(self._size, rows, *unit_chunk),
+            dimensions=("block", "row", *dims),
+            attributes={"long_name": "output of the layer", "units": "1"},
+        )
+        chunked.write(group, "replicate", replicate, dimensions=("block",))
+        chunked.write(group, "order", order, dimensions=("block", "position"))
+        self._buffer = np.empty((self._size, rows, *unit), dtype=np.float32)
+        self._filled = self._written = 0
+
+    def append(self, outputs: NDArray[np.floating[Any]]) -> None:
+        """Add the next blocks, ``(block, row, *unit)``."""
+        while len(outputs):
+            taken = min(self._size - self._filled, len(outputs))
+            self._buffer[self._filled : self._filled + taken] = outputs[:taken]
+            self._filled += taken
+            outputs = outputs[taken:]
+            if self._filled == self._size:
+                self._flush()
+
+    def close(self) -> None:
+        """Write what is left.
+
+        Raises:
+            ValueError: fewer or more blocks came than were announced.
+        """
+        self._flush()
+        if self._written != self._array.shape[0]:
+            raise ValueError(f"{self._written} blocks written, {self._array.shape[0]} announced")
+
+    def _flush(self) -> None:
+        stop = self._written + self._filled
+        self._array[self._written : stop] = self._buffer[: self._filled]
+        self._written, self._filled = stop, 0
+
+
+@dataclass(frozen=True)
+class StoredBlocks:
+    """Blocks of one replicate as read back: ``(block, row, *unit)`` and ``(block, D)``."""
+
+    replicate: int
+    outputs: NDArray[np.float32]
+    order: NDArray[np.int64]
+
+
+class ActivationsReader:
+    """Reads the outputs of one layer chunk by chunk, each checked.
+
+    Raises:
+        UserError: a chunk is missing or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        group = chunked.open_group(path)
+        self._array: zarr.Array = group["activations"]  # type: ignore[assignment]
+        self.attributes = dict(group.attrs)
+        self.replicate = chunked.read(group["replicate"])  # type: ignore[arg-type]
+        self.order = chunked.read(group["order"])  # type: ignore[arg-type]
+        self.unit = tuple(self._array.shape[2:])
+        self.dims = tuple(map(str, (self._array.metadata.dimension_names or ())[2:]))  # type: ignore[union-attr]
+        chunked.check_complete(self._array)
+
+    def __iter__(self) -> Iterator[StoredBlocks]:
+        """Yield runs of blocks of one replicate, in order."""
+        size = self._array.chunks[0]
+        for start in range(0, self._array.shape[0], size):
+            stop = min(start + size, self._array.shape[0])
+            try:
+                outputs = np.asarray(self._array[start:stop])
+            except Exception as error:
+                chunked.name_damage(self._array, error)
+                raise
+            replicate = self.replicate[start:stop]
+            for number in np.unique(replicate):
+                chosen = replicate == number
+                yield StoredBlocks(int(number), outputs[chosen], self.order[start:stop][chosen])

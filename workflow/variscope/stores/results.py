@@ -1,0 +1,207 @@
+"""Results: one xarray Dataset a layer, as users open it (contract 4.3 of the design)."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from variscope.errors import UserError
+from variscope.estimators import (
+    CONSTANT,
+    FINE,
+    NOT_FINITE,
+    Estimate,
+    Moments,
+    aggregate_indices,
+    unit_indices,
+)
+from variscope.stores import chunked
+
+LONG_NAMES = {
+    "S1": "first-order Sobol index",
+    "ST": "total-order Sobol index",
+    "shapley": "Shapley effect",
+    "S2": "second-order Sobol index",
+}
+
+
+def layer_dataset(
+    moments: Moments,
+    variables: Sequence[str],
+    dims: Sequence[str],
+    confidence_level: float,
+    attributes: Mapping[str, Any],
+) -> xr.Dataset:
+    """Estimate everything that is reported of one layer.
+
+    Args:
+        moments: the sums of all replicates.
+        variables: their names, in the layout's order.
+        dims: names of the units' dimensions.
+        confidence_level: of every interval.
+        attributes: of the dataset: what the study was, and its provenance.
+
+    Returns:
+        The dataset of contract 4.3: per unit ``S1``, ``ST``, ``shapley``, ``S2``, ``mean``,
+        ``variance``, ``status``, ``S1_sparse``; the layer's aggregates ``S1_layer`` ...; those of
+        channels ``S1_channel`` ... where units have channels; and the layer's aggregates from the
+        first k replicates, ``S1_layer_by_replicates`` ....
+    """
+    layout = moments.layout
+    pairs = [f"{variables[i]}:{variables[j]}" for i, j in layout.pairs]
+    units = unit_indices(moments, confidence_level)
+    data: dict[str, xr.Variable] = {}
+    for name, estimate in units.estimates.items():
+        _add(data, name, LONG_NAMES[name], (_first(name), *dims), estimate)
+    data["mean"] = _variable(dims, units.mean, "mean of the unit", "output")
+    data["variance"] = _variable(dims, units.variance, "variance of the unit", "output^2")
+    data["status"] = _variable(
+        dims, units.status, "0 fine, 1 constant (indices NaN), 2 not finite (indices NaN)", "1"
+    )
+    data["S1_sparse"] = _variable(
+        ("variable", *dims),
+        units.sparse.astype(np.int8),
+        "1 where S1 has too few non-zero products: its interval is [0, upper bound of ST]",
+        "1",
+    )
+
+    for name, estimate in aggregate_indices(moments, units.status, confidence_level).items():
+        long_name = f"{LONG_NAMES[name]}, variance-weighted mean of the layer"
+        _add(data, f"{name}_layer", long_name, (_first(name),), estimate)
+    if dims[0] == "channel" and len(dims) > 1:
+        by_channel = aggregate_indices(moments, units.status, confidence_level, keep=1)
+        for name in layout.indices:
+            long_name = f"{LONG_NAMES[name]}, variance-weighted mean of the channel"
+            _add(data, f"{name}_channel", long_name, ("variable", "channel"), by_channel[name])
+    used, by_replicates = _by_replicates(moments, units.status, confidence_level)
+    for name, estimate in by_replicates.items():
+        long_name = f"{LONG_NAMES[name]} of the layer from the first replicates"
+        _add(data, f"{name}_layer_by_replicates", long_name, ("replicates", "variable"), estimate)
+
+    coordinates: dict[str, Any] = {
+        "variable": ("variable", np.array(variables, dtype=object)),
+        "pair": ("pair", np.array(pairs, dtype=object)),
+        "replicates": ("replicates", used),
+    }
+    coordinates |= {dim: (dim, np.arange(n)) for dim, n in zip(dims, moments.unit, strict=True)}
+    if not pairs:
+        del coordinates["pair"]
+    blocks = int(moments.blocks.sum())
+    counts = {
+        word: int((units.status == code).sum())
+        for word, code in (("fine", FINE), ("constant", CONSTANT), ("not_finite", NOT_FINITE))
+    }
+    return xr.Dataset(
+        data,
+        coords=coordinates,
+        attrs={
+            **attributes,
+            "design": layout.design,
+            "confidence_level": confidence_level,
+            "blocks": blocks,
+            "evaluations": blocks * layout.rows,
+            "replicates": len(moments.replicates),
+            "unit_counts": json.dumps(counts),
+        },
+    )
+
+
+def write_dataset(path: Path, dataset: xr.Dataset) -> None:
+    """Write a dataset as Zarr that ``xarray.open_zarr`` reads, with checksummed chunks."""
+    encoding = {
+        name: {"compressors": chunked.CODECS, **chunked.WRITE_ALL} for name in dataset.variables
+    }
+    with warnings.catch_warnings():
+        # Consolidated metadata is one read instead of a hundred; xarray looks for it.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        dataset.to_zarr(path, mode="w", encoding=encoding, zarr_format=3, consolidated=True)
+
+
+def read_dataset(path: Path) -> xr.Dataset:
+    """Read a dataset whole, each chunk checked.
+
+    Raises:
+        UserError: a chunk is missing or damaged; its file is named.
+    """
+    group = chunked.open_group(path)
+    for _, array in group.arrays():
+        chunked.check_complete(array)
+    try:
+        with xr.open_zarr(path) as dataset:
+            return dataset.load()
+    except Exception as error:
+        for _, array in zarr.open_group(str(path), mode="r").arrays():
+            chunked.name_damage(array, error)
+        raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+def read_study(indices: Path) -> xr.DataTree:
+    """Read the layers of a study, a directory ``indices``, into a tree: one node a layer.
+
+    The order of the layers is that of the network: it stands in each layer's attributes.
+    """
+    datasets = {
+        path.name.removesuffix(".zarr"): read_dataset(path) for path in indices.glob("*.zarr")
+    }
+    return study_tree(datasets)
+
+
+def study_tree(layers: Mapping[str, xr.Dataset]) -> xr.DataTree:
+    """Join the datasets of layers into a tree in the order of the network."""
+    ordered = sorted(layers, key=lambda name: int(layers[name].attrs["layer_number"]))
+    return xr.DataTree.from_dict({name: layers[name] for name in ordered}, name="study")
+
+
+def _by_replicates(
+    moments: Moments, status: np.ndarray, confidence_level: float
+) -> tuple[np.ndarray, dict[str, Estimate]]:
+    used = np.arange(2, len(moments.replicates) + 1)
+    # Units summed first: what is left is small, and the ratio of sums is the same.
+    fine = status.reshape(-1) == FINE
+    sums = moments.sums.reshape(*moments.sums.shape[:2], -1)
+    summed = np.where(fine, sums, 0.0).sum(axis=2, keepdims=True)
+    steps = []
+    for k in used:
+        part = Moments(
+            moments.layout,
+            moments.replicates[:k],
+            moments.blocks[:k],
+            summed[:k],
+            np.zeros((k, moments.layout.count_rows, 1), dtype=np.int32),
+            moments.pair_counts[:k],
+        )
+        fine_one = np.zeros(1, dtype=np.int8)
+        steps.append(aggregate_indices(part, fine_one, confidence_level))
+    return used, {
+        name: Estimate(
+            *(np.stack(bounds) for bounds in zip(*(s[name] for s in steps), strict=True))
+        )
+        for name in moments.layout.indices
+    }
+
+
+def _first(name: str) -> str:
+    return "pair" if name == "S2" else "variable"
+
+
+def _variable(dims: Sequence[str], values: np.ndarray, long_name: str, units: str) -> xr.Variable:
+    return xr.Variable(tuple(dims), values, {"long_name": long_name, "units": units})
+
+
+def _add(
+    data: dict[str, xr.Variable],
+    name: str,
+    long_name: str,
+    dims: tuple[str, ...],
+    estimate: Estimate,
+) -> None:
+    data[name] = _variable(dims, estimate.value, long_name, "1")
+    data[f"{name}_low"] = _variable(dims, estimate.low, f"{long_name}, lower bound", "1")
+    data[f"{name}_high"] = _variable(dims, estimate.high, f"{long_name}, upper bound", "1")

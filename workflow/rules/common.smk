@@ -1,4 +1,5 @@
 # What the rules share: the checked experiment, its paths, and small functions of wildcards.
+import os
 import sys
 from pathlib import Path
 
@@ -10,9 +11,11 @@ sys.path.insert(0, str(WORKFLOW))
 from variscope.digest import code_digest
 from variscope.errors import UserError
 from variscope.experiment import ROOMS, Experiment, share_package
+from variscope.jobs import WORKFLOW_PROCESS
 from variscope.plan import LAYER_PICTURES, STUDY_PICTURES
 
 share_package()
+os.environ[WORKFLOW_PROCESS] = str(os.getpid())
 
 try:
     EXPERIMENT = Experiment.open(

@@ -40,6 +40,7 @@ rule page:
     params:
         config=EXPERIMENT.config,
         found=EXPERIMENT.found,
+        digests={"images": EXPERIMENT.dataset["listing"], "code": code("study")},
         code=code("report"),
     script:
         "../scripts/page.py"

@@ -78,12 +78,7 @@ def decompose(
     """
     if not isinstance(model, nn.Module):
         raise UserError(f"model: found {type(model).__name__}; allowed: a torch.nn.Module")
-    if not 0 < confidence_level < 1:
-        raise UserError(f"confidence_level: found {confidence_level}; allowed: between 0 and 1")
-    if "part" in auxiliary:
-        raise UserError(
-            "auxiliary: found 'part'; allowed: order, class, image (images have no part)"
-        )
+    _check(confidence_level, auxiliary, batch_size, seed, mean, std)
     chosen = choose_device(device)
     table = table_from_arrays(np.asarray(images), np.asarray(labels))
     space = Space(
@@ -137,6 +132,31 @@ def decompose(
             for number, layer in enumerate(found)
         }
     )
+
+
+def _check(
+    confidence_level: float,
+    auxiliary: Sequence[str],
+    batch_size: int | None,
+    seed: int,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> None:
+    """Raise a UserError for an argument that nothing else checks."""
+    if not 0 < confidence_level < 1:
+        raise UserError(f"confidence_level: found {confidence_level}; allowed: between 0 and 1")
+    if "part" in auxiliary:
+        raise UserError(
+            "auxiliary: found 'part'; allowed: order, class, image; images have no part"
+        )
+    if batch_size is not None and batch_size < 1:
+        raise UserError(f"batch_size: found {batch_size}; allowed: at least 1, or None")
+    if seed < 0:
+        raise UserError(f"seed: found {seed}; allowed: an integer of at least 0")
+    for name, values, least in (("mean", mean, -np.inf), ("std", std, 0.0)):
+        if values is not None and (len(values) != 3 or not all(least < v < np.inf for v in values)):
+            allowed = "three finite numbers" + (" above 0" if name == "std" else "")
+            raise UserError(f"{name}: found {values}; allowed: {allowed}")
 
 
 def _sum(evaluator: Evaluator, design: Design, progress: bool) -> dict[str, Moments]:

@@ -27,6 +27,7 @@ ROOMS = {
     "evaluate": ("inputs", "space", "designs", "evaluate", "stores"),
     "moments": ("estimators", "stores"),
     "indices": ("estimators", "stores"),
+    "study": ("inputs", "space", "designs", "evaluate", "stores", "estimators"),
     "analyses": ("analyses",),
     "figures": ("figures", "analyses"),
     "samples": ("space", "figures"),
@@ -123,7 +124,7 @@ class Experiment:
             "batch_size": study.batch_size,
             "threads": self.config["evaluation"]["threads"],
             "training": self.config["training"],
-            "code": code_digest(*ROOMS["evaluate"], *ROOMS["indices"]),
+            "code": code_digest(*ROOMS["study"]),
         }
 
 
@@ -181,11 +182,12 @@ def _look(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         text=True,
         check=False,
     )
-    if done.returncode == 2:
-        raise UserError(done.stderr.strip().splitlines()[-1])
     if done.returncode != 0:
         raise RuntimeError(f"the preflight failed:\n{done.stderr}")
-    return json.loads(done.stdout)
+    answer = json.loads(done.stdout)
+    if "error" in answer:
+        raise UserError(answer["error"])
+    return answer["found"]
 
 
 def share_package() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from tqdm import tqdm
@@ -14,6 +16,9 @@ from tqdm import tqdm
 from variscope.errors import UserError
 
 LOG = logging.getLogger("variscope")
+
+# Holds the process id of the workflow that jobs on this machine belong to.
+WORKFLOW_PROCESS = "VARISCOPE_WORKFLOW_PROCESS"
 
 
 @contextmanager
@@ -24,6 +29,7 @@ def job(log: str) -> Iterator[None]:
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     LOG.info("start")
+    _end_with_the_workflow()
     start = monotonic()
     try:
         yield
@@ -34,6 +40,29 @@ def job(log: str) -> Iterator[None]:
         LOG.exception("failed")
         raise
     LOG.info("done in %.1f s", monotonic() - start)
+
+
+def _end_with_the_workflow() -> None:
+    """End this process where Snakemake was killed: nobody else would, and its output is stale.
+
+    A job that went on would write beside the job that the next run starts for the same output.
+    """
+    workflow = int(os.environ.get(WORKFLOW_PROCESS, "0"))
+    if not workflow:
+        return
+
+    def watch() -> None:
+        while True:
+            try:
+                os.kill(workflow, 0)
+            except ProcessLookupError:
+                LOG.error("Snakemake is gone: this job ends")
+                os._exit(1)
+            except PermissionError:
+                return  # the number is another user's process: it says nothing
+            sleep(0.5)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class Progress:

@@ -168,16 +168,16 @@ def _plain(value: Any) -> Any:
 
 
 def main() -> int:
-    """Read ``{"config": ..., "folder": ...}`` from standard input, write what was found."""
+    """Read ``{"config": ..., "folder": ...}``, write ``{"found": ...}`` or ``{"error": ...}``."""
     request = json.load(sys.stdin)
+    answer: dict[str, Any]
     try:
         # What a user's factory prints must not mix with the answer.
         with redirect_stdout(sys.stderr):
-            found = preflight(request["config"], Path(request["folder"]))
+            answer = {"found": preflight(request["config"], Path(request["folder"]))}
     except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    json.dump(found, sys.stdout)
+        answer = {"error": str(error)}
+    json.dump(answer, sys.stdout)
     return 0
 
 

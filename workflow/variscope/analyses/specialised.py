@@ -2,7 +2,7 @@
 
 The criterion. In each layer, for each augmentation of the set, the unit with the highest *lower
 confidence bound* of that variable's share is taken: a unit is not chosen for an estimate that may
-be luck. A unit whose lower bound is not above 0 is not chosen, nor one that is constant or not
+be luck. A unit whose lower bound is not above 0.01 is not chosen, nor one that is constant or not
 finite. The choices of a layer are then ordered by their *margin*: the variable's lower bound minus
 the runner-up's upper bound, where the runner-up is the other variable with the highest share in the
 same unit, auxiliary variables included. Where the margin is positive the two intervals do not meet.
@@ -29,6 +29,8 @@ from variscope.analyses.reading import (
     variables,
 )
 from variscope.analyses.wording import estimate_text, share_text, variable_phrase
+
+SMALLEST_BOUND = 0.01
 
 
 def columns(index: str) -> list[str]:
@@ -104,7 +106,7 @@ def _layer_rows(
     for variable in wanted or names:
         k = names.index(variable)
         bound = np.where(usable, low[k], -np.inf)
-        if bound.size == 0 or bound.max() <= 0:
+        if bound.size == 0 or bound.max() <= SMALLEST_BOUND:
             continue
         unit = int(bound.argmax())
         others = [j for j in range(len(names)) if j != k]

@@ -35,6 +35,7 @@ from variscope.figures.style import (
     variable_styles,
 )
 
+SMALLEST_WIDTH = 1e-3
 INDEX_STYLES = {
     "S1": VariableStyle(BLUE, "<", ""),
     "shapley": VariableStyle("0.0", "o", ""),
@@ -182,7 +183,8 @@ def convergence(tree: xr.DataTree, index: str = "shapley") -> Figure:
 
     The dotted guide falls as 1 / sqrt(R), the rate of averaging independent replicates. With few
     replicates intervals are wider than the guide, as Student's t with few degrees of freedom
-    asks. Raises ValueError where the study does not hold the index.
+    asks. Widths below 0.001 fall off the picture: they would press the others together. Raises
+    ValueError where the study does not hold the index.
     """
     found = layers(tree)
     first = next(iter(found.values()))
@@ -197,7 +199,10 @@ def convergence(tree: xr.DataTree, index: str = "shapley") -> Figure:
         ax.set_title(layer, fontsize=NORMAL, loc="left", pad=2)
     powers = [2**k for k in range(1, 20) if ticks[0] <= 2**k <= ticks[-1]]
     axes[0].set_xticks(powers, [str(power) for power in powers])
-    axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    bottom, top = axes[0].get_ylim()
+    bottom, top = max(bottom, SMALLEST_WIDTH), max(top, 10 * SMALLEST_WIDTH)
+    axes[0].set_ylim(bottom, top)
+    axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if top < 100 * bottom else (1,)))
     axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes[0].minorticks_off()
     guide = Line2D(

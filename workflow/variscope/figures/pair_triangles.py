@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
@@ -127,8 +127,8 @@ def pairs(results: xr.Dataset | xr.DataTree) -> Figure:
 
     One layer: every cell with its interval. A study: one triangle a layer on a common scale, with
     the number only where the interval leaves out 0. The scale goes from 0 to the largest estimate,
-    0.05 at least: S2 is the smallest of the indices. A study of one variable has no pairs, and
-    the picture says so. Raises ValueError where the results hold no S2.
+    0.05 at least, by its square root: S2 is the smallest of the indices. A study of one variable
+    has no pairs, and the picture says so. Raises ValueError where the results hold no S2.
     """
     found = layers(results) if isinstance(results, xr.DataTree) else {"": results}
     first = next(iter(found.values()))
@@ -140,7 +140,7 @@ def pairs(results: xr.Dataset | xr.DataTree) -> Figure:
         return figure
     matrices = [pair_matrix(data) for data in found.values()]
     top = max((float(np.nanmax(m[0], initial=0.0)) for m in matrices), default=0.0)
-    norm = Normalize(0.0, max(top, SMALLEST_SCALE))
+    norm = PowerNorm(0.5, 0.0, max(top, SMALLEST_SCALE), clip=True)
     single = len(found) == 1
     columns = 1 if single else 2
     rows = -(-len(found) // columns)

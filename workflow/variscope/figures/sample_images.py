@@ -11,6 +11,7 @@ from matplotlib.image import AxesImage
 
 from variscope.figures.style import LARGE, SMALL, WIDTH, bare_axes, new_figure
 
+MOST_COLUMNS, MOST_NARROW = 7, 4
 LINE_HEIGHT = 0.125  # inches, of type of 7 points
 CHARACTER_WIDTH = 0.062  # inches, of type of 7 points on average
 
@@ -23,7 +24,10 @@ def draw_sample(ax: Axes, image: np.ndarray) -> AxesImage:
 
 
 def samples(
-    rows: Sequence[Mapping[str, Any]], *, columns: int = 6, title: str = "Sample images"
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    columns: int | None = None,
+    title: str = "Sample images",
 ) -> Figure:
     """Show images with the parameters that were drawn for them.
 
@@ -31,11 +35,15 @@ def samples(
     ----------
     rows: one mapping a group: `title`, and `panels`, a sequence of mappings with `image` (H, W, 3)
         of floats in [0, 1], `title` and `caption`, text that is wrapped below the image.
-    columns: images in a line; a longer group continues in the next.
+    columns: images in a line; a longer group continues in the next. Without it, at most seven, so
+        that the lines of the longest group are about equally long.
     title: the picture's title.
 
     Raises ValueError where there is no image at all.
     """
+    longest = max((len(row["panels"]) for row in rows), default=0)
+    if columns is None:
+        columns = max(MOST_NARROW, -(-longest // max(1, -(-longest // MOST_COLUMNS))))
     lines: list[tuple[str, list[Mapping[str, Any]]]] = []
     for row in rows:
         panels = list(row["panels"])
@@ -95,6 +103,9 @@ def samples(
 
 
 def _wrap(text: object, letters: int) -> str:
-    """Break text into lines that fit below an image; line breaks of its own are kept."""
-    parts = str(text).split("\n")
+    """Break text into lines that fit below an image; line breaks of its own are kept.
+
+    Underscores of names become blanks, where a line can break.
+    """
+    parts = str(text).replace("_", " ").split("\n")
     return "\n".join("\n".join(textwrap.wrap(part, letters)) or "" for part in parts)

@@ -50,7 +50,8 @@ def specialised(dataset: xr.Dataset, table: pd.DataFrame) -> Figure:
     a specialised unit gives a picture that says so.
     """
     layer = dataset.attrs.get("layer")
-    rows = table[table["layer"] == layer] if layer is not None else table
+    # Layers named by numbers, as those of nn.Sequential, come back from a file as numbers.
+    rows = table[table["layer"].astype(str) == str(layer)] if layer is not None else table
     index = next((name for name in ("shapley", "S1", "ST") if name in table.columns), "shapley")
     if f"runner_up_{index}" not in table.columns:
         index = "ST" if "runner_up_ST" in table.columns else "S1"
@@ -64,7 +65,7 @@ def specialised(dataset: xr.Dataset, table: pd.DataFrame) -> Figure:
 def _nothing(dataset: xr.Dataset) -> Figure:
     figure = new_figure(0.9, constrained=False)
     set_title(figure, titled("Most specialised units", study_name(dataset)), height=0.06)
-    text = "No unit of this layer has a share whose lower confidence bound is above 0."
+    text = "No unit of this layer has a share whose lower confidence bound is above 0.01."
     figure.text(0.01, 0.35, text, fontsize=SMALL)
     return figure
 

@@ -25,12 +25,13 @@ CAPTIONS = {
         "from, both on logarithmic scales. The dotted guide falls as one over the square root of "
         "the number. Lines that fall as the guide, or faster, mean that more replicates buy "
         "precision at the usual price; with few replicates intervals are wider, as Student's t "
-        "asks. Variables without any effect have intervals of width 0 and no line."
+        "asks. Widths below 0.001, as of variables that do next to nothing, fall off the picture."
     ),
     "pairs": (
         "S2 of every pair of variables: what the two do together beyond what each does by itself. "
-        "Numbers stand where the {level} interval leaves out 0. Note the scale: pairs are small. "
-        "Hatched: pairs which the design does not give."
+        "Numbers stand where the {level} interval leaves out 0. Note the scale: it ends at the "
+        "largest estimate, and colours are on its square root. Hatched: pairs which the design "
+        "does not give."
     ),
     "maps": (
         "{index} at every unit. In feature maps each square is a channel's picture plane, each "

@@ -36,7 +36,6 @@ CITATIONS = (
     "Saltelli et al. (2010), Computer Physics Communications 181: 259-270 (Sobol indices, designs)",
     "Jansen (1999), Computer Physics Communications 117: 35-43 (total index)",
     "Owen (2014), SIAM/ASA Journal on Uncertainty Quantification 2: 245-251 (Shapley effects)",
-    "Kharyuk, Matveev, Oseledets (2025), arXiv 2503.03283 (the study that this one starts from)",
 )
 
 BIBTEX = """@software{variscope,
@@ -47,13 +46,19 @@ BIBTEX = """@software{variscope,
 }"""
 
 
-def gather(config: Mapping[str, Any], found: Mapping[str, Any], results: Path) -> Report:
+def gather(
+    config: Mapping[str, Any],
+    found: Mapping[str, Any],
+    results: Path,
+    digests: Mapping[str, str],
+) -> Report:
     """Read the results of an experiment into what its page is made from.
 
     Args:
         config: completed.
         found: by the preflight.
         results: the experiment's folder.
+        digests: of the images and of the code.
     """
     plan = Plan.of(config, found)
     return Report(
@@ -79,6 +84,7 @@ def gather(config: Mapping[str, Any], found: Mapping[str, Any], results: Path) -
         ],
         timings=list(_timings(plan, results)),
         versions=versions(),
+        digests=digests,
         commands={
             "run again": "snakemake --cores all",
             "with this configuration": "snakemake --cores all --configfile "

@@ -38,6 +38,12 @@ TITLES = {
     "samples": "Sample images",
 }
 ORDER = tuple(TITLES)
+UNIFORM = {
+    "order": "all orders of the augmentations, equally likely",
+    "class": "all classes, equally likely",
+    "image": "the images of the class, equally likely",
+    "part": "train or valid, equally likely",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +194,8 @@ def build(report: Report) -> str:
         estimate=lambda share: wording.estimate_text(*share[1:]).partition(" ")[0],
         interval=lambda share: wording.estimate_text(*share[1:]).partition(" ")[2],
         prose=prose,
+        drawn_from=drawn_from,
+        full_stop=lambda text: text if not text or text[-1] in ".!?" else f"{text}.",
         bytes=wording.bytes_text,
         seconds=wording.seconds_text,
         label=wording.variable_label,
@@ -217,6 +225,12 @@ def write(report: Report, path: str | Path) -> Path:
     partial.write_text(build(report), encoding="utf-8")
     os.replace(partial, target)
     return target
+
+
+def drawn_from(row: VariableRow) -> str:
+    """Say what a variable is drawn from, in words where no bounds are given."""
+    without = "nothing to draw but whether it is applied" if row.factors else "no parameters"
+    return row.bounds or UNIFORM.get(row.name, without if row.kind == "augmentation" else "")
 
 
 def prose(text: str) -> str:

@@ -159,7 +159,7 @@ def negligible_sentence(tree: xr.DataTree, index: str) -> str:
     inert, small, unseen = [], [], []
     for name, found in by_variable.items():
         largest = max(found, key=lambda share: share.high)
-        bounded = f"{variable_phrase(name)} (upper bounds up to {share_text(largest.high)})"
+        bounded = f"{variable_phrase(name)} (upper bounds {_up_to(largest.high)})"
         if all(s.value == s.low == s.high == 0 for s in found):
             inert.append(variable_phrase(name))
         elif all(s.high < NEGLIGIBLE for s in found):
@@ -176,6 +176,11 @@ def negligible_sentence(tree: xr.DataTree, index: str) -> str:
     if unseen:
         parts.append(f"{join_words(unseen)} cannot be told from 0 in any layer.")
     return " ".join(part[0].upper() + part[1:] for part in parts)
+
+
+def _up_to(bound: float) -> str:
+    """Write the largest of some upper bounds, never as 0 where it is more."""
+    return "below 0.001" if 0 < bound < 0.0005 else f"up to {share_text(bound)}"
 
 
 def interaction_sentence(tree: xr.DataTree) -> str:

@@ -50,6 +50,9 @@ def specialised_rows(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     if table is None or table.empty:
         return []
     index = next(name for name in INDICES if f"runner_up_{name}" in table.columns)
+    numbers = [name for name in (*INDICES, "low", "high") if name in table.columns]
+    # A table read back from a file may hold numbers, or their absence, as text.
+    table = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
     rows = []
     for row in table.to_dict("records"):
         share = estimate_text(float(row[index]), float(row["low"]), float(row["high"]))

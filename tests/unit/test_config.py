@@ -1,0 +1,129 @@
+"""The configuration: every key defined, every default filled in, every mistake named."""
+
+import copy
+
+import pytest
+import yaml
+from tiny import REPOSITORY
+from variscope.config import complete, designs_of, settings
+from variscope.errors import UserError
+
+MINIMAL = {
+    "experiment": "x",
+    "dataset": {"kind": "photographs"},
+    "models": {"m": {"factory": "torchvision:resnet18"}},
+    "variable_sets": {"s": {"variables": ["hflip"]}},
+}
+
+
+def changed(path: str, value: object) -> dict:
+    config = copy.deepcopy(MINIMAL)
+    *parents, last = path.split("/")
+    place = config
+    for parent in parents:
+        place = place.setdefault(parent, {})
+    place[last] = value
+    return config
+
+
+def test_every_key_of_the_schema_has_a_description_and_a_type():
+    for key, schema in settings().items():
+        assert schema.get("description"), key
+        assert {"type", "enum", "oneOf", "const"} & set(schema), key
+
+
+def test_every_key_is_required_or_has_a_default():
+    schema = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
+
+    def check(node: dict, prefix: str) -> None:
+        for key, sub in node.get("properties", {}).items():
+            chosen = key in node.get("required", []) or "default" in sub
+            # Designs are chosen by being named; their own keys have defaults.
+            assert chosen or prefix + key in ("designs.cycle", "designs.star"), prefix + key
+            check(sub, f"{prefix}{key}.")
+        if node.get("type") == "object" and "properties" in node:
+            assert node.get("additionalProperties") is False or prefix.endswith("variables."), (
+                prefix
+            )
+        if isinstance(node.get("additionalProperties"), dict):
+            check(node["additionalProperties"], f"{prefix}*.")
+
+    check(schema, "")
+
+
+def test_keys_left_out_take_their_defaults_and_the_input_stays_as_it_is():
+    before = copy.deepcopy(MINIMAL)
+    config = complete(MINIMAL)
+    assert before == MINIMAL
+    assert config["seed"] == 1
+    assert config["models"]["m"]["layers"] == "auto"
+    assert config["variable_sets"]["s"]["auxiliary"] == ["order", "class", "image"]
+    assert designs_of(config) == {"cycle": {"blocks": 512, "replicates": 16}}
+    assert complete(config) == config
+
+
+def test_a_design_that_is_named_is_the_only_one():
+    config = complete(changed("designs", {"star": {"blocks": 64}, "replicates": 4}))
+    assert designs_of(config) == {"star": {"blocks": 64, "replicates": 4}}
+    assert complete(changed("designs", {"replicates": 4}))["designs"]["cycle"]["blocks"] == 512
+
+
+def test_the_embedded_default_is_complete():
+    config = complete(yaml.safe_load((REPOSITORY / "config/config.yaml").read_text()))
+    assert set(config["variable_sets"]) == {"spatial", "color"}
+    names = [
+        entry if isinstance(entry, str) else entry["name"]
+        for variable_set in config["variable_sets"].values()
+        for entry in variable_set["variables"]
+    ]
+    assert len(names) == 12
+
+
+def test_whole_numbers_written_as_1_0_become_integers():
+    config = complete(changed("seed", 3.0))
+    assert config["seed"] == 3 and isinstance(config["seed"], int)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("experiment", "../up", r"experiment: found '../up'; allowed: letters, digits"),
+        ("experiment", "a/b", "experiment: found 'a/b'"),
+        ("experiment", "..", r"experiment: found '\.\.'"),
+        ("experiment", 7, "experiment: found 7"),
+        ("models/a.b", {"factory": "a:b"}, r"models: found the name 'a\.b'"),
+        ("models/m/factory", "resnet18", "models.m.factory: found 'resnet18'"),
+        ("models/m/layers", [], r"models.m.layers: found \[\]; allowed: auto"),
+        ("models/m/layrs", ["a"], r"models.m.layrs: unknown key \(did you mean layers\?\)"),
+        ("models", {}, "models: found {}; allowed: a mapping with at least 1 entry"),
+        ("dataset", {"kind": "photos"}, r"did you mean photographs\?"),
+        ("dataset", {}, "dataset.kind: this key is missing"),
+        ("dataset/image_size", 0, "dataset.image_size: found 0; allowed: .*at least 1"),
+        ("dataset/image_size", -3, "dataset.image_size: found -3"),
+        ("designs/cycle/blocks", -1, "designs.cycle.blocks: found -1; .*at least 2"),
+        ("designs/cycle/blocks", 10**15, "designs.cycle.blocks: found 1000000000000000; .*at most"),
+        ("designs/cycle/blocks", 8, r"found 8; allowed: at least designs.replicates \(16\)"),
+        ("designs/replicates", 1, "designs.replicates: found 1; .*at least 2"),
+        ("confidence_level", 1.0, "confidence_level: found 1.0; .*above 0 and below 1"),
+        ("confidence_level", 0, "confidence_level: found 0"),
+        ("confidence_level", 95, "confidence_level: found 95"),
+        ("storage", "disk", "storage: found 'disk'; allowed: activations"),
+        ("variable_sets/s/apply", "never", "allowed: always, switched"),
+        ("variable_sets/s/auxiliary", ["klass"], "allowed: order, class, image, part"),
+        ("variable_sets/s/variables", [1], "variable_sets.s.variables.0: found 1"),
+        ("evaluation/batch_size", 0, "evaluation.batch_size: found 0; allowed: auto"),
+        ("seeed", 1, r"seeed: unknown key \(did you mean seed\?\)"),
+        ("seed", True, "seed: found True; allowed: an integer"),
+        ("seed", "one", "seed: found 'one'"),
+    ],
+)
+def test_a_mistake_is_named_with_what_is_allowed(path: str, value: object, message: str):
+    with pytest.raises(UserError, match=message) as caught:
+        complete(changed(path, value))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_section_is_named():
+    config = {key: value for key, value in MINIMAL.items() if key != "models"}
+    with pytest.raises(UserError, match="models: this key is missing"):
+        complete(config)

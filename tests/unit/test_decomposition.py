@@ -1,0 +1,161 @@
+"""`variscope.decompose`: a study in the process."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import variscope
+import xarray as xr
+from numpy.testing import assert_allclose, assert_array_equal
+from tiny import REPOSITORY, network, photographs
+from torch import nn
+from variscope import UserError, figures
+from variscope.space.augmentations import Augmentation
+
+IMAGES, LABELS = photographs()
+SETTINGS = {
+    "variables": ["hflip", "rolling"],
+    "layers": ["0", "1", "2"],
+    "blocks": 16,
+    "replicates": 4,
+    "progress": False,
+}
+
+
+def decompose(**changes) -> xr.DataTree:
+    settings = {"model": network(), "images": IMAGES, "labels": LABELS, **SETTINGS, **changes}
+    model, images, labels = (settings.pop(key) for key in ("model", "images", "labels"))
+    return variscope.decompose(model, images, labels, **settings)
+
+
+def test_there_is_one_node_a_layer_in_the_order_of_the_network():
+    tree = decompose()
+    assert list(tree.children) == ["0", "1", "2"]
+    first = tree["0"].to_dataset()
+    assert first.S1.dims == ("variable", "channel", "y", "x")
+    assert first["variable"].values.tolist() == ["hflip", "rolling", "order", "class", "image"]
+    assert tree["2"].to_dataset().S1.dims == ("variable", "neuron")
+    assert first.attrs["blocks"] == 16 and first.attrs["evaluations"] == 16 * 10
+
+
+def test_shapley_effects_of_every_unit_sum_to_one():
+    for node in decompose().children.values():
+        data = node.to_dataset()
+        total = data.shapley.sum("variable").where(data.status == 0)
+        assert_allclose(total.values[~np.isnan(total.values)], 1, atol=1e-9)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    one, again, other = decompose(seed=1), decompose(seed=1), decompose(seed=2)
+    assert one.identical(again)
+    assert (one["2"].S1.values != other["2"].S1.values).any()
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_batch_sizes_agree_to_rounding(batch_size: int):
+    one, other = decompose(), decompose(batch_size=batch_size)
+    for layer in one.children:
+        assert_allclose(
+            one[layer].ST.values, other[layer].ST.values, rtol=1e-3, atol=1e-4, equal_nan=True
+        )
+
+
+def test_pixels_as_bytes_and_as_floats_give_the_same():
+    floats = IMAGES.astype(np.float32) / 255
+    assert_allclose(decompose()["2"].ST.values, decompose(images=floats)["2"].ST.values, atol=1e-5)
+
+
+def test_the_callers_model_and_arrays_stay_as_they_are():
+    model = network().train()
+    weights = {key: value.clone() for key, value in model.state_dict().items()}
+    images = IMAGES.copy()
+    decompose(model=model, images=images)
+    assert model.training
+    assert_array_equal(images, IMAGES)
+    assert all(torch.equal(weights[key], value) for key, value in model.state_dict().items())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_an_augmentation_of_the_users_own_is_a_variable():
+    def invert(images, parameters):
+        return 1 - images
+
+    own = Augmentation("invert", invert)
+    tree = decompose(variables=[own, "hflip"])
+    assert tree["0"]["variable"].values.tolist()[0] == "invert"
+    assert float(tree["2"].ST_layer.sel(variable="invert")) > 0.01
+
+
+def test_a_variable_that_does_nothing_is_exactly_zero():
+    own = Augmentation("nothing", lambda images, parameters: images.clone())
+    data = decompose(variables=[own, "hflip"], auxiliary=("class", "image"))["0"].to_dataset()
+    fine = data.status.values == 0
+    for name in ("S1", "ST", "shapley"):
+        assert_array_equal(data[name].sel(variable="nothing").values[fine], 0.0)
+
+
+def test_bounds_of_an_entry_are_used():
+    still = decompose(variables=[{"name": "rolling", "rows": [0, 0], "columns": [0, 0]}, "hflip"])
+    data = still["0"].to_dataset()
+    assert_array_equal(data.ST.sel(variable="rolling").values[data.status.values == 0], 0.0)
+
+
+def test_the_star_has_no_shapley_effects():
+    data = decompose(design="star")["2"].to_dataset()
+    assert "shapley" not in data and data.S2.dims == ("pair", "neuron")
+
+
+def test_class_shares_hold_where_the_network_tells_nothing_but_the_class():
+    """A unit that is the mean of the image, on images whose mean is their class."""
+    images = np.repeat(np.linspace(0, 1, 3, dtype=np.float32), 4)[:, None, None, None]
+    images = np.broadcast_to(images, (12, 3, 16, 16))
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    tree = decompose(model=model, images=images, layers=["1"], mean=(0, 0, 0), std=(1, 1, 1))
+    data = tree["1"].to_dataset()
+    assert_allclose(data.shapley.sel(variable="class"), 1, atol=1e-5)
+    assert_allclose(data.ST.sel(variable="hflip"), 0, atol=1e-5)
+
+
+def test_the_figures_take_the_result_as_it_is():
+    tree = decompose()
+    assert figures.summary(tree).axes
+    assert figures.maps(tree["0"].to_dataset()).axes
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "resnet18"}, "model: found str; allowed: a torch.nn.Module"),
+        ({"images": IMAGES[:, :, 0]}, "images"),
+        ({"labels": LABELS[:-1]}, "labels"),
+        ({"variables": ["hflop"]}, "hflop.*known: .*hflip"),
+        ({"variables": [3]}, "found 3; allowed: a name"),
+        ({"variables": [{"name": "hue", "factor": [0.5, -0.5]}]}, "factor"),
+        ({"variables": [{"name": "hue", "factr": [0, 0.5]}]}, "unknown key 'factr'"),
+        ({"auxiliary": ("part",)}, "images have no part"),
+        ({"auxiliary": ("odrer",)}, "allowed: order, class, image"),
+        ({"layers": ["7"]}, "'7'"),
+        ({"blocks": 2}, "at least one a replicate"),
+        ({"replicates": 1}, "at least 2"),
+        ({"design": "circle"}, "allowed: cycle, star"),
+        ({"apply": "maybe"}, "allowed: always, switched"),
+        ({"confidence_level": 95}, "confidence_level: found 95"),
+        ({"batch_size": 0}, "batch_size: found 0"),
+        ({"seed": -1}, "seed: found -1"),
+        ({"device": "tpu"}, "device: found 'tpu'"),
+        ({"mean": (0.5,)}, "mean: found"),
+        ({"std": (0.5, 0.0, 1.0)}, "std: found"),
+    ],
+)
+def test_what_is_wrong_is_named(changes: dict, message: str):
+    with pytest.raises(UserError, match=message):
+        decompose(**changes)
+
+
+def test_importing_the_package_imports_neither_torch_nor_numpy():
+    code = "import sys, variscope; assert not {'torch', 'numpy'} & set(sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "workflow")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

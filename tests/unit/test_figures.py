@@ -2,21 +2,19 @@
 
 import matplotlib
 import numpy as np
-import pandas as pd
 import pytest
 import synthetic
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from variscope import figures
-from variscope.analyses import leading_channels, map_over_channels, specialised_units
+from variscope.analyses import specialised_units
 from variscope.analyses.reading import layers
-from variscope.analyses.wording import interval_text, share_text
-from variscope.figures import grids, heat_maps, lines, pair_triangles, style, unit_maps
+from variscope.analyses.wording import share_text
+from variscope.figures import grids, lines, pair_triangles, style
 
 VARIABLES = synthetic.SPATIAL + synthetic.AUXILIARY
 TREE_FIGURES = ("summary", "comparison", "convergence", "depth", "pairs")
@@ -39,11 +37,10 @@ def smallest_type(figure: Figure) -> float:
 
 
 def small_study(variables: tuple[str, ...] = VARIABLES) -> xr.DataTree:
-    """Three layers: maps, maps of one pixel, a vector."""
+    """Two layers: maps and a vector."""
     return synthetic.study(
         {
             "conv1": synthetic.dataset("conv1", size=(5, 4, 4), variables=variables),
-            "pool": synthetic.dataset("pool", size=(5, 1, 1), variables=variables),
             "scores": synthetic.dataset("scores", dims="vector", size=(5,), variables=variables),
         }
     )
@@ -110,235 +107,6 @@ def test_no_figure_is_left_with_pyplot(tree):
 
     figures.depth(tree)
     assert pyplot.get_fignums() == []
-
-
-# Summary
-
-
-def test_summary_holds_every_layers_estimates_and_intervals(tree):
-    found = layers(tree)
-    figure = figures.summary(tree)
-    expected = np.stack([data["shapley_layer"].values for data in found.values()], axis=1)
-    np.testing.assert_array_equal(images(figure)[0].get_array(), expected)
-    texts = {text.get_text() for text in figure.axes[0].texts}
-    for data in found.values():
-        for k in range(len(VARIABLES)):
-            part = [float(data[f"shapley_layer{end}"][k]) for end in ("", "_low", "_high")]
-            assert share_text(part[0], 2) in texts
-            assert interval_text(part[1], part[2], 2) in texts
-
-
-def test_summary_of_many_layers_continues_below():
-    names = [f"layer{k}" for k in range(9)]
-    study = synthetic.study({n: synthetic.dataset(n, size=(3, 2, 2)) for n in names})
-    figure = figures.summary(study)
-    shown = [label.get_text() for ax in figure.axes[:2] for label in ax.get_xticklabels()]
-    assert shown == names
-
-
-def test_summary_writes_undefined_cells_and_keeps_negative_numbers():
-    figure = style.new_figure(2)
-    ax = figure.subplots()
-    nan = float("nan")
-    image, texts = heat_maps.draw_estimates(
-        ax,
-        np.array([[nan, -0.02]]),
-        np.array([[nan, -0.05]]),
-        np.array([[nan, 0.01]]),
-        rows=["erasing"],
-        columns=["a", "b"],
-    )
-    assert [text.get_text() for text in texts] == [
-        "undefined",
-        "",
-        "\N{MINUS SIGN}0.02",
-        "[\N{MINUS SIGN}0.05, 0.01]",
-    ]
-    np.testing.assert_array_equal(np.ma.getmaskarray(image.get_array()), [[True, False]])
-
-
-def test_text_is_legible_on_every_colour_of_the_scale():
-    def luminance(rgb):
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
-        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
-
-    for value in np.linspace(0, 1, 101):
-        rgba = style.share_colormap()(value)
-        ink = 0.0 if style.text_color(rgba) == "black" else 1.0
-        ground = luminance(rgba[:3])
-        contrast = (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05)
-        assert contrast >= 4.5  # WCAG 2, level AA
-
-
-def test_an_index_that_is_not_there_is_refused_with_those_that_are():
-    star = synthetic.tree(star=True)
-    with pytest.raises(ValueError, match=r"no index 'shapley_layer' in layer 'conv1'.*S1_layer"):
-        figures.summary(star)
-    figures.summary(star, index="ST")
-
-
-# Maps
-
-
-def test_maps_share_one_scale_from_0_to_1_and_hold_the_shares():
-    data = synthetic.dataset(size=(8, 9, 11))
-    figure = figures.maps(data, channels=[5, 1])
-    shown = images(figure)
-    assert len(shown) == 3 * len(VARIABLES)
-    for image in shown:
-        assert isinstance(image.norm, PowerNorm)
-        assert (image.norm.vmin, image.norm.vmax) == (0.0, 1.0)
-    by_place = {(k // len(VARIABLES), k % len(VARIABLES)): shown[k] for k in range(len(shown))}
-    for k, name in enumerate(VARIABLES):
-        for row, channel in ((1, 5), (2, 1)):
-            expected = data["shapley"].sel(variable=name).isel(channel=channel)
-            np.testing.assert_array_equal(by_place[row, k].get_array().filled(np.nan), expected)
-        mean = map_over_channels(data, "shapley").sel(variable=name)
-        np.testing.assert_allclose(by_place[0, k].get_array(), mean)
-
-
-def test_undefined_pixels_are_masked_over_a_hatched_ground():
-    data = synthetic.dataset(size=(4, 3, 3))
-    figure = figures.maps(data, channels=[1])
-    ax = figure.axes[len(VARIABLES)]
-    mask = np.ma.getmaskarray(ax.images[0].get_array())
-    np.testing.assert_array_equal(mask, data["status"].isel(channel=1) == 1)
-    assert mask.any() and ax.patch.get_hatch()
-    assert ax.images[0].cmap.get_bad()[3] == 0  # transparent: the hatching shows
-    assert "hatched: 4 constant and 0 not finite" in figure.get_suptitle()
-
-
-def test_maps_take_the_channels_that_vary_most_and_name_them():
-    data = synthetic.dataset(size=(8, 9, 11))
-    best = leading_channels(data, 3)
-    figure = figures.maps(data, channels=3)
-    notes = [text.get_text() for ax in figure.axes for text in ax.texts]
-    assert [n.split("\n")[0] for n in notes if n.startswith("channel")] == [
-        f"channel {channel}" for channel in best
-    ]
-
-
-def test_vectors_are_sorted_with_their_intervals_and_undefined_ones_left_out():
-    data = synthetic.dataset("fc", dims="vector", size=(6,))
-    figure = figures.maps(data)
-    ax = figure.axes[VARIABLES.index("rolling")]
-    values = data["shapley"].sel(variable="rolling").values
-    heights = [patch.get_height() for patch in ax.patches]
-    np.testing.assert_allclose(heights, np.sort(values[np.isfinite(values)])[::-1])
-    units = [int(label.get_text()) for label in ax.get_xticklabels()]
-    np.testing.assert_array_equal(values[units], heights)
-    segments = ax.collections[0].get_segments()
-    np.testing.assert_allclose([s[1, 1] - s[0, 1] for s in segments], 0.04)
-    assert {ax.get_ylim()[1] for ax in figure.axes} == {1.0}
-    assert "left out: 2 constant" in figure.get_suptitle()
-
-
-def test_many_units_are_a_line_with_a_band():
-    figure = style.new_figure(2)
-    ax = figure.subplots()
-    value = np.linspace(0, 0.5, 200)
-    drawn, units = unit_maps.draw_sorted(
-        ax, value, value - 0.1, value + 0.1, style=style.VariableStyle("0", "o", "-")
-    )
-    np.testing.assert_array_equal(units, np.arange(200)[::-1])
-    np.testing.assert_array_equal(drawn[1].get_ydata(), value[::-1])
-
-
-def test_a_variable_without_any_defined_unit_is_drawn_as_undefined():
-    ax = style.new_figure(2).subplots()
-    nan = np.full(5, np.nan)
-    drawn, units = unit_maps.draw_sorted(
-        ax, nan, nan, nan, style=style.VariableStyle("0", "o", "-")
-    )
-    assert drawn == [] and len(units) == 0
-    assert ax.texts[0].get_text() == "undefined"
-
-
-def test_layers_of_other_shapes_and_of_single_pixels_are_drawn_as_vectors():
-    for data in (
-        synthetic.dataset(dims="other", size=(5, 7)),
-        synthetic.dataset(size=(5, 1, 1)),
-    ):
-        assert images(figures.maps(data)) == []
-        assert images(figures.moments(data)) == []
-
-
-# Moments
-
-
-def test_moments_hold_mean_variance_and_coefficient_of_variation():
-    data = synthetic.dataset(size=(4, 3, 3))
-    data["mean"][2, 0, 0] = 0.0
-    figure = figures.moments(data, channels=[2])
-    mean, variance, ratio = (image.get_array() for image in images(figure)[:3])
-    np.testing.assert_array_equal(mean, data["mean"][2])
-    np.testing.assert_array_equal(variance, data["variance"][2])
-    expected = np.sqrt(data["variance"][2]) / np.abs(data["mean"][2])
-    np.testing.assert_allclose(ratio.compressed(), expected.values.ravel()[1:])
-    assert ratio.mask[0, 0] and ratio.mask.sum() == 1
-
-
-def test_units_that_are_not_finite_have_no_moments():
-    data = synthetic.dataset(size=(4, 3, 3), constant=False)
-    data["status"][0, 0, 0] = 2
-    data["variance"][0, 0, 0] = np.inf
-    data["mean"][0, 0, 0] = np.nan
-    figure = figures.moments(data, channels=[0])
-    assert all(image.get_array().mask[0, 0] for image in images(figure)[:3])
-    assert 0 in leading_channels(data, 4)
-
-
-# Specialised units
-
-
-def test_specialised_frames_the_variable_that_a_channel_was_chosen_for(tree):
-    data = layers(tree)["conv1"]
-    table = specialised_units(tree)
-    rows = table[table["layer"] == "conv1"]
-    figure = figures.specialised(data, table)
-    grid = figure.axes[: len(rows) * len(VARIABLES)]
-    framed = [k for k, ax in enumerate(grid) if ax.spines["left"].get_linewidth() > 1]
-    assert framed == [
-        row * len(VARIABLES) + VARIABLES.index(name) for row, name in enumerate(rows["variable"])
-    ]
-    first = int(rows["unit"].iloc[0])
-    for k, name in enumerate(VARIABLES):
-        expected = data["shapley"].sel(variable=name).isel(channel=first)
-        np.testing.assert_array_equal(grid[k].images[0].get_array().filled(np.nan), expected)
-
-
-@pytest.mark.parametrize("dims", ["vector", "other"])
-def test_specialised_units_of_vectors_are_bars_over_all_variables(dims):
-    data = synthetic.dataset("fc", dims=dims, size=(5, 4))
-    table = specialised_units(synthetic.study({"fc": data}))
-    figure = figures.specialised(data, table)
-    flat = data["shapley"].values.reshape(len(VARIABLES), -1)
-    shape = data["variance"].shape
-    for ax, (_, row) in zip(figure.axes, table.iterrows(), strict=False):
-        unit = np.ravel_multi_index(tuple(map(int, row["unit"].split(","))), shape)
-        heights = [patch.get_height() for patch in ax.patches]
-        np.testing.assert_allclose(heights, flat[:, unit])
-        chosen = VARIABLES.index(row["variable"])
-        colors = [patch.get_facecolor() for patch in ax.patches]
-        assert colors.count(colors[chosen]) == 1
-
-
-def test_a_layer_without_specialised_units_says_so(tree):
-    data = layers(tree)["conv1"]
-    empty = specialised_units(tree).iloc[:0]
-    figure = figures.specialised(data, empty)
-    assert any("No unit of this layer" in text.get_text() for text in figure.texts)
-
-
-def test_a_table_read_back_from_csv_gives_the_same_picture(tree, tmp_path):
-    table = specialised_units(tree)
-    table.to_csv(tmp_path / "units.csv", index=False)
-    data = layers(tree)["scores"]
-    again = figures.specialised(data, pd.read_csv(tmp_path / "units.csv"))
-    first = figures.specialised(data, table)
-    assert [ax.get_title("left") for ax in again.axes] == [
-        ax.get_title("left") for ax in first.axes
-    ]
 
 
 # Comparison, convergence, depth
@@ -458,7 +226,8 @@ def test_samples_show_images_with_wrapped_captions():
     image = np.linspace(0, 1, 8 * 8 * 3).reshape(8, 8, 3)
     panel = {"image": image, "title": "rolling", "caption": "shift 12 px, 7 px down and right"}
     figure = figures.samples(
-        [{"title": "alone", "panels": [panel] * 8}, {"title": "together", "panels": [panel]}]
+        [{"title": "alone", "panels": [panel] * 8}, {"title": "together", "panels": [panel]}],
+        columns=6,
     )
     shown = images(figure)
     assert len(shown) == 9
@@ -466,6 +235,15 @@ def test_samples_show_images_with_wrapped_captions():
     caption = figure.axes[0].texts[0].get_text()
     assert "\n" in caption and caption.replace("\n", " ") == panel["caption"]
     assert [t.get_text() for t in figure.texts][1:] == ["alone", "together"]
+
+
+@pytest.mark.parametrize(("count", "first_line"), [(1, 1), (6, 6), (7, 7), (9, 5), (15, 5)])
+def test_lines_of_samples_are_about_equally_long(count, first_line):
+    panel = {"image": np.zeros((4, 4, 3)), "title": "elliptic_local_blur", "caption": ""}
+    figure = figures.samples([{"title": "alone", "panels": [panel] * count}])
+    heights = [round(ax.get_position().y0, 6) for ax in figure.axes]
+    assert heights.count(heights[0]) == first_line
+    assert figure.axes[0].get_title("left").replace("\n", " ") == "elliptic local blur"
 
 
 def test_samples_without_images_are_refused():

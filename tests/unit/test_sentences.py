@@ -1,0 +1,236 @@
+"""Sentences say what the numbers of a study allow, and no more."""
+
+import math
+import re
+
+import synthetic
+import xarray as xr
+from variscope.reporting import sentences
+
+NAMES = ("erasing", "rolling", "class")
+NAN = math.nan
+
+
+def around(value: float, half: float = 0.02) -> tuple[float, float, float]:
+    return value, value - half, value + half
+
+
+def made(layers: dict[str, list[tuple[float, float, float]]], **more: object) -> xr.DataTree:
+    """A study of Shapley effects, given layer by layer."""
+    return synthetic.layer_study({k: {"shapley": v} for k, v in layers.items()}, NAMES, **more)
+
+
+def layer(*shares: tuple[float, float, float]) -> xr.Dataset:
+    return made({"conv1": list(shares)})["conv1"].to_dataset()
+
+
+def test_a_clear_lead_is_called_the_most():
+    data = layer(around(0.2), around(0.7), around(0.1))
+    assert sentences.layer_sentence("conv1", data, "shapley") == (
+        "In layer conv1 rolling accounts for 0.70 [0.68, 0.72] of the variance, the most; next "
+        "comes erasing with 0.20 [0.18, 0.22]."
+    )
+
+
+def test_two_whose_intervals_overlap_cannot_be_told_apart():
+    data = layer(around(0.43), around(0.45), around(0.1))
+    assert sentences.layer_sentence("conv1", data, "shapley") == (
+        "In layer conv1 rolling with 0.45 [0.43, 0.47] and erasing with 0.43 [0.41, 0.45] come "
+        "first; their intervals overlap, so they cannot be told apart."
+    )
+
+
+def test_where_all_intervals_overlap_none_is_singled_out():
+    data = layer(around(0.33, 0.1), around(0.34, 0.1), around(0.32, 0.1))
+    said = sentences.layer_sentence("conv1", data, "shapley")
+    assert "no variable can be told apart from the largest, rolling with 0.34" in said
+
+
+def test_touching_intervals_overlap_and_separate_ones_do_not():
+    first = sentences.Share("a", 0.3, 0.2, 0.4)
+    assert sentences.overlap(first, sentences.Share("b", 0.5, 0.4, 0.6))
+    assert not sentences.overlap(first, sentences.Share("b", 0.5, 0.41, 0.6))
+    assert sentences.overlap(first, sentences.Share("b", 0.9, NAN, NAN))
+
+
+def test_a_layer_without_indices_is_said_to_be_undefined():
+    data = layer(*[(NAN, NAN, NAN)] * 3)
+    assert sentences.layer_sentence("conv1", data, "shapley") == (
+        "In layer conv1 no share is defined."
+    )
+
+
+def test_undefined_variables_are_left_out_of_comparisons():
+    data = layer((NAN, NAN, NAN), around(0.7), around(0.3))
+    said = sentences.layer_sentence("conv1", data, "shapley")
+    assert "erasing" not in said and "next comes the class with 0.30" in said
+
+
+def test_comparisons_can_be_restricted_to_augmentations():
+    data = layer(around(0.1), around(0.2), around(0.7))
+    said = sentences.layer_sentence("conv1", data, "shapley", among=["erasing", "rolling"])
+    assert said.startswith("Among the augmentations, in layer conv1 rolling accounts for 0.20")
+    assert "class" not in said
+
+
+def test_a_single_variable_is_said_as_it_is():
+    tree = synthetic.layer_study({"fc": {"shapley": [(1.0, 1.0, 1.0)]}}, ("erasing",))
+    assert sentences.answer(tree)[0] == (
+        "In layer fc erasing accounts for 1.00 [1.00, 1.00] of the variance."
+    )
+
+
+def test_a_change_over_depth_is_one_whose_intervals_leave_each_other_out():
+    tree = made(
+        {
+            "conv1": [around(0.5), around(0.30), around(0.2)],
+            "fc": [around(0.1), around(0.33), around(0.57)],
+        }
+    )
+    assert sentences.trend_sentences(tree, "shapley") == [
+        "From conv1 to fc the share of erasing falls from 0.50 [0.48, 0.52] to 0.10 [0.08, 0.12].",
+        "From conv1 to fc the share of the class rises from 0.20 [0.18, 0.22] to 0.57 [0.55, "
+        "0.59].",
+    ]
+
+
+def test_no_change_over_depth_is_said_once():
+    tree = made(
+        {
+            "conv1": [around(0.5), around(0.3), around(0.2)],
+            "fc": [around(0.51), around(0.3), around(0.19)],
+        }
+    )
+    (said,) = sentences.trend_sentences(tree, "shapley")
+    assert "no variable's share changes beyond its interval" in said
+
+
+def test_a_peak_in_between_is_named_only_when_clear_of_both_ends():
+    tree = made(
+        {
+            "conv1": [around(0.1), around(0.3), around(0.6)],
+            "conv2": [around(0.8), around(0.1), around(0.1)],
+            "fc": [around(0.3), around(0.3), around(0.4)],
+        }
+    )
+    said = sentences.trend_sentences(tree, "shapley")
+    assert said[0].endswith(
+        "rises from 0.10 [0.08, 0.12] to 0.30 [0.28, 0.32], with its largest value in between, "
+        "0.80 [0.78, 0.82] at conv2."
+    )
+    assert "between" not in said[1]
+
+
+def test_trends_leave_layers_without_indices_out_and_need_two():
+    gone = [(NAN, NAN, NAN)] * 3
+    there = [around(0.5), around(0.3), around(0.2)]
+    assert sentences.trend_sentences(made({"a": gone, "b": there}), "shapley") == []
+    said = sentences.trend_sentences(made({"a": gone, "b": there, "c": there}), "shapley")
+    assert said[0].startswith("From b to c")
+
+
+def test_inert_small_and_unseen_variables_are_told_apart():
+    tree = made(
+        {
+            "conv1": [(0.0, 0.0, 0.0), (0.001, -0.002, 0.004), (0.02, -0.03, 0.07)],
+            "fc": [(0.0, 0.0, 0.0), (0.003, 0.001, 0.0054), (0.01, -0.04, 0.06)],
+        }
+    )
+    assert sentences.negligible_sentence(tree, "shapley") == (
+        "Erasing changes nothing: exactly 0 in every layer. "
+        "Rolling (upper bounds up to 0.005) stays below 0.01 in every layer. "
+        "The class (upper bounds up to 0.07) cannot be told from 0 in any layer."
+    )
+
+
+def test_a_tiny_upper_bound_is_not_written_as_zero():
+    tree = made({"fc": [(0.0, -1e-7, 2e-7), around(0.5), around(0.5)]})
+    said = sentences.negligible_sentence(tree, "shapley")
+    assert said == "Erasing (upper bounds below 0.001) stays below 0.01 in every layer."
+
+
+def test_a_variable_that_matters_in_one_layer_is_not_negligible():
+    tree = made(
+        {
+            "conv1": [around(0.5), around(0.4), (0.0, 0.0, 0.0)],
+            "fc": [around(0.5), around(0.4), around(0.1)],
+        }
+    )
+    assert sentences.negligible_sentence(tree, "shapley") == ""
+
+
+def both(first: tuple[float, float, float], total: tuple[float, float, float]) -> xr.DataTree:
+    quiet = (0.1, 0.05, 0.15)
+    return synthetic.layer_study(
+        {"fc": {"S1": [first, quiet, quiet], "ST": [total, quiet, quiet]}}, NAMES
+    )
+
+
+def test_interaction_is_a_total_index_clear_of_the_first_order_index():
+    said = sentences.interaction_sentence(both(around(0.1), around(0.6)))
+    assert said == (
+        "Variables act together the most in layer fc, where erasing by itself accounts for 0.10 "
+        "[0.08, 0.12] (S1) and, with what it does jointly with others, for 0.60 [0.58, 0.62] (ST)."
+    )
+
+
+def test_no_interaction_is_claimed_where_intervals_overlap():
+    said = sentences.interaction_sentence(both(around(0.1, 0.3), around(0.6, 0.3)))
+    assert said.startswith("Nowhere can the total index ST be told from")
+
+
+def test_interaction_is_silent_without_both_indices():
+    assert sentences.interaction_sentence(made({"fc": [around(0.3)] * 3})) == ""
+
+
+def test_units_without_indices_are_counted():
+    tree = made(
+        {"a": [around(0.3)] * 3, "b": [around(0.3)] * 3},
+        counts={
+            "a": {"fine": 1000, "constant": 200, "not_finite": 0},
+            "b": {"fine": 9, "constant": 0, "not_finite": 1},
+        },
+    )
+    assert sentences.status_sentence(tree) == (
+        "Of 1,210 units in 2 layers, 200 never change (constant) and 1 gives values that are not "
+        "finite; they have no indices and are left out of every aggregate."
+    )
+    assert sentences.status_sentence(made({"a": [around(0.3)] * 3})) == (
+        "All 4 units in 1 layer have defined indices."
+    )
+
+
+def test_accuracy_is_held_against_chance():
+    good = sentences.accuracy_sentence(0.712, 0.66, 0.758, 400, 10, "valid")
+    assert good == (
+        "On 400 images of the valid part, not altered, the model is right in 71.2 % [66.0, 75.8] "
+        "(95 % interval); guessing among 10 classes gives 10.0 %."
+    )
+    poor = sentences.accuracy_sentence(0.12, 0.08, 0.18, 100, 10, "valid")
+    assert "from which this cannot be told apart" in poor
+
+
+def test_the_widest_interval_is_named():
+    tree = made({"a": [around(0.3), around(0.3, 0.07), around(0.3)]})
+    said = sentences.precision_sentence(tree, "shapley")
+    assert said.endswith(
+        "the widest of a layer's shares is \N{PLUS-MINUS SIGN}0.07, of rolling in a."
+    )
+    gone = made({"a": [(NAN, NAN, NAN)] * 3})
+    assert sentences.precision_sentence(gone, "shapley") == "No layer's share has an interval."
+
+
+def test_the_answer_has_an_interval_at_every_share():
+    for tree in (synthetic.tree(), synthetic.tree(star=True)):
+        said = re.sub(r"\(upper bounds up to [\d.]+\)", "", " ".join(sentences.answer(tree)))
+        shares = re.findall(r"(?:for|with|from|to|between,) (\S?\d\.\d+)(.{2})", said)
+        assert shares and all(after == " [" for _, after in shares), shares
+
+
+def test_the_answer_of_undefined_layers_is_still_an_answer():
+    tree = made({"a": [(NAN, NAN, NAN)] * 3, "b": [(NAN, NAN, NAN)] * 3})
+    assert sentences.answer(tree) == [
+        "In layer a no share is defined.",
+        "In layer b no share is defined.",
+        "No layer's share has an interval.",
+    ]

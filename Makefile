@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11 or newer and nothing else: they install what is
 # pinned in envs/ into .venv first.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: run test check clean

@@ -12,7 +12,6 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 Array = NDArray[np.float64]
 
@@ -46,6 +45,8 @@ def base_points(
     Returns:
         x and y, ``(block, factor)`` in [0, 1).
     """
+    from scipy.stats import qmc  # a dear import, which planning does without
+
     if factors == 0:
         return np.zeros((blocks, 0)), np.zeros((blocks, 0))
     points_seed, _ = _streams(seed, design, replicate)

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variscope.estimators.cycle import add_cycle
 from variscope.estimators.layout import Layout
-from variscope.estimators.star import add_star
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,9 @@ class Moments:
         Raises:
             ValueError: shapes that do not fit the layout, or an unknown replicate.
         """
+        # numba is a dear import, and whoever only plans or merges does without it.
+        from variscope.estimators.kernels import add_cycle, add_star
+
         expected = (self.layout.rows, *self.unit)
         if outputs.shape[1:] != expected:
             raise ValueError(

@@ -107,7 +107,7 @@ def test_whole_numbers_written_as_1_0_become_integers():
         ("confidence_level", 1.0, "confidence_level: found 1.0; .*above 0 and below 1"),
         ("confidence_level", 0, "confidence_level: found 0"),
         ("confidence_level", 95, "confidence_level: found 95"),
-        ("storage", "disk", "storage: found 'disk'; allowed: activations"),
+        ("storage", "disk", "storage: found 'disk'; allowed: activations, moments"),
         ("variable_sets/s/apply", "never", "allowed: always, switched"),
         ("variable_sets/s/auxiliary", ["klass"], "allowed: order, class, image, part"),
         ("variable_sets/s/variables", [1], "variable_sets.s.variables.0: found 1"),

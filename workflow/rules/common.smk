@@ -3,11 +3,14 @@ import os
 import sys
 from pathlib import Path
 
+from snakemake.utils import update_config
+
 WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
 
 # The package of this clone, not another that happens to be installed.
 sys.path.insert(0, str(WORKFLOW))
 
+from variscope.config import typed
 from variscope.digest import code_digest
 from variscope.errors import UserError
 from variscope.experiment import ROOMS, Experiment, share_package
@@ -16,6 +19,10 @@ from variscope.plan import LAYER_PICTURES, STUDY_PICTURES
 
 share_package()
 os.environ[WORKFLOW_PROCESS] = str(os.getpid())
+
+# Values nested in those of `--config` are texts still.
+for key, value in workflow.config_settings.config.items():
+    update_config(config, {key: typed(value)})
 
 try:
     EXPERIMENT = Experiment.open(

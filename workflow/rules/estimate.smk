@@ -1,26 +1,28 @@
 # Estimation: activations are summed shard by shard, sums become indices.
-# in:  activations/<shard>/
+# in:  activations/<shard>/, or moments/<shard>/ where they were summed in transit
 # out: moments/<shard>/<layer>.zarr, then indices/<layer>.zarr, then <set>/summary.csv
 
 
-rule moments:
-    input:
-        f"{STUDY}/activations/{{shard}}",
-    output:
-        directory(f"{STUDY}/moments/{{shard}}"),
-    log:
-        f"{RESULTS}/logs/moments-{{model}}-{{set}}-{{design}}-{{shard}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/moments-{{model}}-{{set}}-{{design}}-{{shard}}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=memory_of("moments"),
-        runtime=lambda wildcards, attempt: 60 * attempt,
-    params:
-        code=code("moments"),
-    script:
-        "../scripts/moments.py"
+if STORAGE == "activations":
+
+    rule moments:
+        input:
+            f"{STUDY}/activations/{{shard}}",
+        output:
+            directory(f"{STUDY}/moments/{{shard}}"),
+        log:
+            f"{RESULTS}/logs/moments-{{model}}-{{set}}-{{design}}-{{shard}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/moments-{{model}}-{{set}}-{{design}}-{{shard}}.tsv"
+        conda:
+            ENVIRONMENT
+        resources:
+            mem_mb=memory_of("moments"),
+            runtime=lambda wildcards, attempt: 60 * attempt,
+        params:
+            code=code("moments"),
+        script:
+            "../scripts/moments.py"
 
 
 rule estimate:

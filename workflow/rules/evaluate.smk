@@ -1,6 +1,9 @@
 # Evaluation: the network on the rows of a design, in shards of whole replicates.
 # in:  the images and the model
-# out: activations/<shard>/<layer>.zarr, (block, row, *unit), and what it cost
+# out: activations/<shard>/<layer>.zarr, (block, row, *unit), and what it cost; with storage: moments
+#      the sums of the outputs instead, moments/<shard>/<layer>.zarr, and no output is kept
+
+STORAGE = EXPERIMENT.config["storage"]
 
 
 rule evaluate:
@@ -8,7 +11,7 @@ rule evaluate:
         images=rules.images.output.summary,
         weights=trained_weights,
     output:
-        activations=directory(f"{STUDY}/activations/{{shard}}"),
+        stored=directory(f"{STUDY}/{STORAGE}/{{shard}}"),
         cost=f"{STUDY}/cost/{{shard}}.json",
     log:
         f"{RESULTS}/logs/evaluate-{{model}}-{{set}}-{{design}}-{{shard}}.log",
@@ -40,6 +43,7 @@ rule evaluate:
             "threads": EXPERIMENT.config["evaluation"]["threads"],
             "device": EXPERIMENT.found["device"],
         },
+        storage=STORAGE,
         code=code("evaluate"),
     script:
         "../scripts/evaluate.py"

@@ -1,4 +1,4 @@
-"""Evaluate the network on one shard of a design."""
+"""Evaluate the network on one shard of a design, and store its outputs or their sums."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from variscope.designs import Design
 from variscope.evaluate.device import repeatable
 from variscope.evaluate.evaluator import Evaluator
-from variscope.evaluate.shard import store_activations
+from variscope.evaluate.shard import store_activations, store_moments
 from variscope.inputs.layers import Layer
 from variscope.inputs.opening import make_space, open_network, open_table
 from variscope.jobs import Progress, job
@@ -38,8 +38,9 @@ with job(snakemake.log[0]):
     with (
         repeatable(evaluation["threads"]),
         Progress(rows, "images") as progress,
-        new_directory(snakemake.output.activations) as folder,
+        new_directory(snakemake.output.stored) as folder,
     ):
-        cost = store_activations(folder, evaluator, design, replicates, progress)
+        store = {"activations": store_activations, "moments": store_moments}
+        cost = store[snakemake.params.storage](folder, evaluator, design, replicates, progress)
     with new_file(snakemake.output.cost) as file:
         file.write_text(json.dumps(cost, indent=1))

@@ -8,14 +8,26 @@ from __future__ import annotations
 
 import copy
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, ValidationError, validators
 
 from variscope.errors import UserError
+
+# YAML knows .nan and .inf, which no setting allows.
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "number",
+        lambda checker, value: (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        ),
+    ),
+)
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
@@ -32,7 +44,7 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     schema = yaml.safe_load(SCHEMA.read_text())
     completed = copy.deepcopy(dict(config))
     errors = sorted(
-        Draft202012Validator(schema).iter_errors(completed), key=lambda e: [str(p) for p in e.path]
+        _Validator(schema).iter_errors(completed), key=lambda e: [str(p) for p in e.path]
     )
     if errors:
         raise UserError(_message(errors[0]))
@@ -58,6 +70,26 @@ def designs_of(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         for kind in ("cycle", "star")
         if kind in config["designs"]
     }
+
+
+def typed(value: Any) -> Any:
+    """Read the texts inside a mapping or list as YAML does.
+
+    Snakemake does so with a single value of ``--config key=value`` but not with what is nested: in
+    ``--config 'designs={cycle: {blocks: 64}}'`` it leaves 64 a text.
+    """
+
+    def read(inner: Any) -> Any:
+        if not isinstance(inner, str):
+            return typed(inner)
+        try:
+            return yaml.safe_load(inner)
+        except yaml.YAMLError:
+            return inner
+
+    if isinstance(value, Mapping):
+        return {key: read(inner) for key, inner in value.items()}
+    return [read(inner) for inner in value] if isinstance(value, list) else value
 
 
 def settings(
@@ -120,9 +152,9 @@ def _allowed(schema: Mapping[str, Any]) -> str:
         return ", ".join(map(str, schema["enum"]))
     types = schema.get("type", "value")
     types = [types] if isinstance(types, str) else types
-    words = {"array": "a list", "integer": "an integer", "object": "a mapping", "null": "null"}
+    words = {"array": "a list", "integer": "an integer", "object": "a mapping"}
     words |= {"number": "a number", "string": "a text", "boolean": "true or false"}
-    text = " or ".join(words.get(name, name) for name in types)
+    text = " or ".join(words.get(name, name) for name in types if name != "null")
     limits = []
     for keyword, phrase in (
         ("minimum", "at least"),
@@ -131,15 +163,18 @@ def _allowed(schema: Mapping[str, Any]) -> str:
         ("exclusiveMaximum", "below"),
     ):
         if keyword in schema:
-            limits.append(f"{phrase} {schema[keyword]}")
+            of = "of " if phrase == "at least" else ""
+            limits.append(f"{of}{phrase} {schema[keyword]}")
     if "minItems" in schema:
-        same = schema["minItems"] == schema.get("maxItems")
-        limits.append(f"of {'' if same else 'at least '}{schema['minItems']} entries")
+        least, same = schema["minItems"], schema["minItems"] == schema.get("maxItems")
+        entries = "entry" if least == 1 else "entries"
+        limits.append(f"of {'' if same else 'at least '}{least} {entries}")
     if "minProperties" in schema:
         limits.append(f"with at least {schema['minProperties']} entry")
     if schema.get("uniqueItems"):
         limits.append("without repeats")
-    return f"{text} {' and '.join(limits)}".strip()
+    text = f"{text} {' and '.join(limits)}".strip()
+    return f"{text}, or null" if "null" in types else text
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

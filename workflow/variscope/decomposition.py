@@ -170,5 +170,5 @@ def _sum(evaluator: Evaluator, design: Design, progress: bool) -> dict[str, Mome
         for number in range(design.replicates):
             for evaluated in evaluator.replicate(design.replicate(number), bar):
                 for name, outputs in evaluated.outputs.items():
-                    moments[name].update(number, outputs, evaluated.order)
+                    moments[name].update(number, outputs.cpu().numpy(), evaluated.order)
     return moments

@@ -60,6 +60,7 @@ class StudyPlan:
         exact: whether repeats were counted in every block, or extrapolated.
         batch_size: images of one forward pass.
         shards: the jobs of the evaluation.
+        storage: ``"activations"`` or ``"moments"``, what the evaluation keeps.
     """
 
     model: str
@@ -74,6 +75,7 @@ class StudyPlan:
     exact: bool
     batch_size: int
     shards: tuple[Shard, ...]
+    storage: str
 
     @property
     def rows(self) -> int:
@@ -97,7 +99,7 @@ class StudyPlan:
         moments = 8 * layout.sum_rows + 4 * layout.count_rows
         indices = 8 * 3 * (len(layout.indices) * layout.variables + len(layout.pairs)) + 24
         return {
-            "activations": 4 * self.rows * self.units,
+            "activations": 4 * self.rows * self.units if self.storage == "activations" else 0,
             "moments": self.replicates * moments * self.units,
             "indices": indices * self.units,
         }
@@ -111,11 +113,13 @@ class StudyPlan:
         sums = (8 * layout.sum_rows + 4 * layout.count_rows) * largest
         in_shard = max(len(shard.replicates) for shard in self.shards)
         chunk = max(16 * MIB, 4 * self.rows_per_block * largest)
+        if self.storage == "activations":
+            kept = len(self.layers) * chunk
+        else:
+            kept = sums // largest * self.units
         sizes = {
-            # Outputs as evaluated and as rows, one buffered chunk a layer, images and network.
-            "evaluate": 4 * (2 * batch * self.units)
-            + len(self.layers) * 16 * MIB
-            + 12 * batch * self.units,
+            # Outputs as evaluated and as rows, what is buffered of them, images and network.
+            "evaluate": 5 * 4 * batch * self.units + kept,
             "moments": in_shard * sums + 3 * chunk,
             "indices": 2 * self.replicates * sums + 3 * self.disk["indices"],
         }
@@ -219,7 +223,9 @@ class Plan:
         disk = sum(sum(study.disk.values()) for study in self.studies)
         jobs = {
             "evaluate": sum(len(study.shards) for study in self.studies),
-            "moments": sum(len(study.shards) for study in self.studies),
+            "moments": sum(
+                len(study.shards) for study in self.studies if study.storage == "activations"
+            ),
             "indices": len(self.studies),
         }
         parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -275,6 +281,7 @@ def _study(
             rows,
             config["evaluation"]["rows_per_shard"],
         ),
+        config["storage"],
     )
 
 

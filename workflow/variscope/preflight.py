@@ -41,12 +41,15 @@ def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
     from variscope.evaluate.device import choose_device
     from variscope.inputs.opening import dataset_settings, open_table
+    from variscope.space import augmentations
 
     with _naming("evaluation"):
         device = choose_device(config["evaluation"]["device"])
-    with _naming("models"):
-        dataset = dataset_settings(config, folder)
+    dataset = dataset_settings(config, folder)
     images = open_table(dataset, config["seed"], folder)
+    with _naming("augmentations"):
+        for file in config["augmentations"]:
+            augmentations.load_file(folder / file)
     spaces = {}
     for name, variable_set in config["variable_sets"].items():
         with _naming(f"variable_sets.{name}"):
@@ -75,6 +78,8 @@ def _space(
 
     space = make_space(variable_set, images, config["augmentations"], folder)
     augmentations = {a.name: a for a in space.augmentations}
+    for augmentation in space.augmentations:
+        _try(augmentation, space.bounds(augmentation), images)
     variables = []
     for variable in space.variables:
         entry: dict[str, Any] = {"name": variable.name, "kind": variable.kind}
@@ -95,6 +100,25 @@ def _space(
         for kind, sizes in designs_of(config).items()
     }
     return {"variables": variables, "designs": designs}
+
+
+def _try(augmentation: Any, bounds: list[tuple[float, float]], images: Any) -> None:
+    """Alter two images with the parameters at their lowest and at their highest."""
+    import torch
+
+    pixels = torch.from_numpy(images.load([0, 1]))
+    batch = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
+    before = batch.clone()
+    parameters = torch.tensor(bounds, dtype=torch.float32).reshape(-1, 2).T
+    fails = f"augmentation {augmentation.name} fails on images of {tuple(batch.shape[1:])}"
+    try:
+        altered = augmentation(batch, parameters)
+    except Exception as error:  # a user's operation may raise anything
+        raise UserError(f"{fails}: {type(error).__name__}: {error}") from error
+    if not torch.isfinite(altered).all():
+        raise UserError(f"{fails}: it gives values that are not finite")
+    if not torch.equal(batch, before):
+        raise UserError(f"{fails}: it modifies the images that it receives; work on a copy")
 
 
 def _count(space: Any, kind: str, sizes: Mapping[str, int], seed: int) -> dict[str, Any]:

@@ -28,13 +28,13 @@ class Evaluated:
     Attributes:
         start: number of the first block within its replicate.
         order: the cycle's permutations, ``(block, D)``.
-        outputs: by layer float32 ``(block, row, *unit)``.
+        outputs: by layer float32 ``(block, row, *unit)``, on the evaluator's device.
         evaluations: forward passes that it took; rows that repeat took none.
     """
 
     start: int
     order: NDArray[np.int64]
-    outputs: Mapping[str, NDArray[np.float32]]
+    outputs: Mapping[str, torch.Tensor]
     evaluations: int
 
 
@@ -94,11 +94,12 @@ class Evaluator:
             recipes = self.space.decode(points.reshape(-1, points.shape[-1]))
             evaluate, held_by = recipes.repeats(len(points))
             unique = self._forward(recipes.take(evaluate))
+            rows_of = torch.from_numpy(held_by).to(self.device)
             yield Evaluated(
                 start,
                 blocks.order[start : start + at_once],
                 {
-                    name: values[held_by].reshape(len(points), rows, *values.shape[1:])
+                    name: values[rows_of].reshape(len(points), rows, *values.shape[1:])
                     for name, values in unique.items()
                 },
                 len(evaluate),
@@ -115,21 +116,23 @@ class Evaluator:
         return alter(base[torch.from_numpy(where)], recipes, self.space.augmentations)
 
     @torch.inference_mode()
-    def _forward(self, recipes: Recipes) -> dict[str, NDArray[np.float32]]:
+    def _forward(self, recipes: Recipes) -> dict[str, torch.Tensor]:
         """Return each layer's outputs of all recipes, ``(n, *unit)``."""
         n = len(recipes)
-        outputs = {layer.name: np.empty((n, *layer.shape), np.float32) for layer in self.layers}
+        outputs = {
+            layer.name: torch.empty((n, *layer.shape), device=self.device) for layer in self.layers
+        }
         start = 0
 
         def receive(name: str, output: torch.Tensor) -> None:
             target = outputs[name][start : start + len(output)]
-            if tuple(output.shape[1:]) != target.shape[1:]:
+            if output.shape[1:] != target.shape[1:]:
                 raise ValueError(
                     f"layer {name} gave outputs of shape {tuple(output.shape[1:])}, "
-                    f"but {target.shape[1:]} when it was probed"
+                    f"but {tuple(target.shape[1:])} when it was probed"
                 )
             # Copied at once: a later layer may work in place on what this one gave.
-            torch.from_numpy(target).copy_(output)
+            target.copy_(output)
 
         with capture(
             self.model, [layer.name for layer in self.layers], receive, softmax_last=self.softmax

@@ -1,8 +1,9 @@
-"""One shard: the outputs of some replicates, written as they come."""
+"""One shard: the outputs of some replicates, written as they come, or summed as they come."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from variscope.designs import Design
+from variscope.estimators import Layout, Moments
 from variscope.evaluate.evaluator import Evaluator
 from variscope.stores.activations import ActivationsWriter
+from variscope.stores.moments import MomentsWriter
 
 
 def store_activations(
@@ -33,7 +36,7 @@ def store_activations(
     Returns:
         What it cost: ``rows``, ``evaluations``, ``seconds``, ``bytes`` on the disk.
     """
-    start = monotonic()
+    cost = _Cost(design, replicates)
     blocks = [design.replicate(number) for number in replicates]
     replicate = np.repeat(replicates, [len(b.points) for b in blocks]).astype(np.int64)
     writers = {
@@ -53,17 +56,66 @@ def store_activations(
         )
         for layer in evaluator.layers
     }
-    evaluations = 0
     for one in blocks:
         for evaluated in evaluator.replicate(one, on_rows):
-            evaluations += evaluated.evaluations
+            cost.evaluations += evaluated.evaluations
             for name, writer in writers.items():
-                writer.append(evaluated.outputs[name])
+                writer.append(evaluated.outputs[name].cpu().numpy())
     for writer in writers.values():
         writer.close()
-    return {
-        "rows": len(replicate) * design.rows,
-        "evaluations": evaluations,
-        "seconds": monotonic() - start,
-        "bytes": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()),
+    return cost.total(folder)
+
+
+def store_moments(
+    folder: Path,
+    evaluator: Evaluator,
+    design: Design,
+    replicates: Sequence[int],
+    on_rows: Callable[[int], object] | None = None,
+) -> dict[str, Any]:
+    """Evaluate replicates of a design and write every layer's sums; no output is kept.
+
+    The sums are those of `variscope.stores.moments.sum_activations` on what `store_activations`
+    writes, to the last bit: blocks are added in the same order by the same code. The sums of a
+    replicate are written and freed as it ends.
+
+    Args and returns as for `store_activations`.
+    """
+    cost = _Cost(design, replicates)
+    layout = Layout(design.kind, len(design.groups))
+    writers = {
+        layer.name: MomentsWriter(
+            folder / f"{layer.name}.zarr", layout, replicates, layer.shape, layer.dims
+        )
+        for layer in evaluator.layers
     }
+    for number in replicates:
+        moments = {
+            layer.name: Moments.zeros(layout, [number], layer.shape) for layer in evaluator.layers
+        }
+        for evaluated in evaluator.replicate(design.replicate(number), on_rows):
+            cost.evaluations += evaluated.evaluations
+            for name, outputs in evaluated.outputs.items():
+                moments[name].update(number, outputs.cpu().numpy(), evaluated.order)
+        for name, writer in writers.items():
+            writer.write(moments[name])
+    return cost.total(folder)
+
+
+@dataclass
+class _Cost:
+    """Counts what a shard costs."""
+
+    design: Design
+    replicates: Sequence[int]
+    evaluations: int = 0
+    start: float = field(default_factory=monotonic)
+
+    def total(self, folder: Path) -> dict[str, Any]:
+        blocks = sum(self.design.sizes[number] for number in self.replicates)
+        return {
+            "rows": blocks * self.design.rows,
+            "evaluations": self.evaluations,
+            "seconds": monotonic() - self.start,
+            "bytes": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()),
+        }

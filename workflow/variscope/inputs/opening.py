@@ -24,12 +24,15 @@ def dataset_settings(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return the data set's settings; sizes left out are what the models' weights ask for.
 
     Raises:
-        UserError: the models' weights ask for different sizes.
+        UserError: a model's weights are not there, or they ask for different sizes.
     """
     dataset = dict(config["dataset"])
     asked = {}
     for name, model in config["models"].items():
-        wanted = preprocessing(model["factory"], model["weights"], folder)
+        try:
+            wanted = preprocessing(model["factory"], model["weights"], folder)
+        except UserError as error:
+            raise UserError(f"models.{name}: {error}") from error
         if wanted is not None:
             asked[name] = (wanted["image_size"], wanted["resize"])
     if dataset["image_size"] is None and asked:

@@ -109,10 +109,10 @@ class ActivationsReader:
 
     def __init__(self, path: Path) -> None:
         group = chunked.open_group(path)
-        self._array: zarr.Array = group["activations"]  # type: ignore[assignment]
+        self._array = chunked.open_array(group, "activations")
         self.attributes = dict(group.attrs)
-        self.replicate = chunked.read(group["replicate"])  # type: ignore[arg-type]
-        self.order = chunked.read(group["order"])  # type: ignore[arg-type]
+        self.replicate = chunked.read(chunked.open_array(group, "replicate"))
+        self.order = chunked.read(chunked.open_array(group, "order"))
         self.unit = tuple(self._array.shape[2:])
         self.dims = tuple(map(str, (self._array.metadata.dimension_names or ())[2:]))  # type: ignore[union-attr]
         chunked.check_complete(self._array)

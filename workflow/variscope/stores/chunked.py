@@ -67,6 +67,23 @@ def open_group(path: str | Path) -> zarr.Group:
         raise UserError(f"{path}: not a readable Zarr group ({error}); {_MEND}") from error
 
 
+def open_array(group: zarr.Group, name: str) -> zarr.Array:
+    """Open an array of a group for reading.
+
+    Raises:
+        UserError: its metadata is missing or damaged; its file is named.
+    """
+    try:
+        array = group[name]
+    except (KeyError, ValueError) as error:
+        file = Path(str(group.store_path).removeprefix("file://")) / name / "zarr.json"
+        raise UserError(
+            f"{file}: this array's description is missing or damaged; {_MEND}"
+        ) from error
+    assert isinstance(array, zarr.Array)
+    return array
+
+
 def read(array: zarr.Array) -> NDArray[Any]:
     """Read a whole array, each chunk checked.
 

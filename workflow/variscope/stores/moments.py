@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,27 +27,66 @@ def sum_activations(reader: ActivationsReader) -> Moments:
     return moments
 
 
+class MomentsWriter:
+    """Writes the sums of a layer replicate by replicate, so that each can be freed as it ends.
+
+    Args:
+        path: of the new group.
+        layout: of the sums.
+        replicates: all that will be written, increasing.
+        unit: shape of the units.
+        dims: names of the units' dimensions.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        layout: Layout,
+        replicates: Sequence[int],
+        unit: tuple[int, ...],
+        dims: tuple[str, ...],
+    ) -> None:
+        group = zarr.open_group(
+            str(path),
+            mode="w",
+            attributes={
+                "design": layout.design,
+                "number_of_variables": layout.variables,
+                "sums": {name: [s.start, s.stop] for name, s in layout.sums.items()},
+                "counts": {name: [s.start, s.stop] for name, s in layout.counts.items()},
+            },
+        )
+        self._replicates = np.asarray(replicates, dtype=np.int64)
+        n = len(self._replicates)
+        chunked.write(group, "replicate", self._replicates, dimensions=("replicate",))
+        self._arrays = {
+            name: chunked.create(
+                group,
+                name,
+                (n, *shape),
+                dtype,
+                chunks=(1, *shape),
+                dimensions=("replicate", *names),
+            )
+            for name, dtype, shape, names in (
+                ("blocks", "int64", (), ()),
+                ("sums", "float64", (layout.sum_rows, *unit), ("sum", *dims)),
+                ("counts", "int32", (layout.count_rows, *unit), ("count", *dims)),
+                ("pair_counts", "int64", (len(layout.pairs),), ("pair",)),
+            )
+        }
+
+    def write(self, moments: Moments) -> None:
+        """Write all replicates that ``moments`` holds."""
+        for k, at in enumerate(np.searchsorted(self._replicates, moments.replicates)):
+            for name, array in self._arrays.items():
+                array[int(at)] = getattr(moments, name)[k]
+
+
 def write_moments(path: Path, moments: Moments, dims: tuple[str, ...]) -> None:
     """Write the sums of a layer."""
-    layout = moments.layout
-    group = zarr.open_group(
-        str(path),
-        mode="w",
-        attributes={
-            "design": layout.design,
-            "number_of_variables": layout.variables,
-            "sums": {name: [s.start, s.stop] for name, s in layout.sums.items()},
-            "counts": {name: [s.start, s.stop] for name, s in layout.counts.items()},
-        },
-    )
-    # One chunk a replicate: a reader takes replicates apart.
-    for name, values, row in (("sums", moments.sums, "sum"), ("counts", moments.counts, "count")):
-        chunked.write(
-            group, name, values, chunks=(1, *values.shape[1:]), dimensions=("replicate", row, *dims)
-        )
-    chunked.write(group, "replicate", moments.replicates, dimensions=("replicate",))
-    chunked.write(group, "blocks", moments.blocks, dimensions=("replicate",))
-    chunked.write(group, "pair_counts", moments.pair_counts, dimensions=("replicate", "pair"))
+    replicates = moments.replicates.tolist()
+    MomentsWriter(path, moments.layout, replicates, moments.unit, dims).write(moments)
 
 
 def read_moments(path: Path) -> tuple[Moments, tuple[str, ...]]:
@@ -57,7 +97,7 @@ def read_moments(path: Path) -> tuple[Moments, tuple[str, ...]]:
     """
     group = chunked.open_group(path)
     arrays: dict[str, np.ndarray] = {
-        name: chunked.read(group[name])  # type: ignore[arg-type]
+        name: chunked.read(chunked.open_array(group, name))
         for name in ("replicate", "blocks", "sums", "counts", "pair_counts")
     }
     layout = Layout(str(group.attrs["design"]), int(str(group.attrs["number_of_variables"])))
@@ -69,5 +109,5 @@ def read_moments(path: Path) -> tuple[Moments, tuple[str, ...]]:
         arrays["counts"],
         arrays["pair_counts"],
     )
-    names = group["sums"].metadata.dimension_names or ()  # type: ignore[union-attr]
+    names = chunked.open_array(group, "sums").metadata.dimension_names or ()  # type: ignore[union-attr]
     return moments, tuple(map(str, names[2:]))

@@ -38,7 +38,7 @@ def test_there_is_one_node_a_layer_in_the_order_of_the_network():
     assert first.S1.dims == ("variable", "channel", "y", "x")
     assert first["variable"].values.tolist() == ["hflip", "rolling", "order", "class", "image"]
     assert tree["2"].to_dataset().S1.dims == ("variable", "neuron")
-    assert first.attrs["blocks"] == 16 and first.attrs["evaluations"] == 16 * 10
+    assert first.attrs["blocks"] == 16 and first.attrs["rows"] == 16 * 10
 
 
 def test_shapley_effects_of_every_unit_sum_to_one():
@@ -140,6 +140,12 @@ def test_the_figures_take_the_result_as_it_is():
         ({"layers": ["7"]}, "'7'"),
         ({"blocks": 2}, "at least one a replicate"),
         ({"replicates": 1}, "at least 2"),
+        ({"blocks": 2.5}, "blocks: found 2.5; allowed: an integer"),
+        ({"blocks": 10**12}, "blocks: found 1000000000000"),
+        ({"seed": 1.5}, "seed: found 1.5"),
+        ({"confidence_level": "a"}, "confidence_level: found 'a'"),
+        ({"variables": "hue"}, r"variables: found the text 'hue'; allowed: a list"),
+        ({"auxiliary": "class"}, r"auxiliary: found the text 'class'"),
         ({"design": "circle"}, "allowed: cycle, star"),
         ({"apply": "maybe"}, "allowed: always, switched"),
         ({"confidence_level": 95}, "confidence_level: found 95"),

@@ -190,7 +190,7 @@ def test_truncated_jpeg_is_left_out_and_counted_when_asked(folder):
     assert table.source == whole.source
     np.testing.assert_array_equal(table.part, whole.part)
     summary = table.summary()
-    assert summary["skipped_count"] == 2 and "2 files" in summary["notes"][0]
+    assert summary["skipped_count"] == 2 and "2 left out" in summary["notes"][0]
 
 
 def test_a_known_skip_list_gives_the_same_table_without_a_check(folder):

@@ -85,7 +85,7 @@ def test_convnet_learns_the_photographs_well_above_chance():
         model, table, seed=1, epochs=12, on_progress=lambda *call: calls.append(call), **NORMAL
     )
     result = accuracy(model, table, table.ids("valid"), **NORMAL)
-    assert result["n"] == 480 and result["top1_low"] > 0.8
+    assert result["n"] == 480 and result["top1"] > 0.85 * 480
     assert [row["epoch"] for row in history] == list(range(1, 13))
     assert history[-1]["loss"] < history[0]["loss"] / 2
     assert calls[-1] == (12, 12) and not model.training
@@ -102,7 +102,7 @@ class Ranked(nn.Module):
         return self.outputs[images[:, 0, 0, 0].round().long()]
 
 
-def test_accuracy_counts_and_has_wilson_intervals():
+def test_accuracy_counts_what_is_right():
     n, classes = 40, 8
     labels = np.arange(n) % classes
     images = np.zeros((n, 3, 4, 4), np.uint8)
@@ -111,15 +111,7 @@ def test_accuracy_counts_and_has_wilson_intervals():
     table = table_from_arrays(images, labels)
     identity = {"mean": [0, 0, 0], "std": [1 / 255] * 3}
     result = accuracy(Ranked(outputs), table, range(n), batch_size=7, **identity)
-    assert (result["top1"], result["top5"], result["n"]) == (5 / 40, 25 / 40, 40)
-    for top, count in (("top1", 5), ("top5", 25)):
-        # The closed form of Wilson (1927), at the normal quantile of 0.975.
-        share, z = count / n, 1.959963984540054
-        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
-        low, high = centre - half, centre + half
-        assert result[f"{top}_low"] == pytest.approx(low, abs=1e-9)
-        assert result[f"{top}_high"] == pytest.approx(high, abs=1e-9)
+    assert (result["top1"], result["top5"], result["n"]) == (5, 25, 40)
 
 
 def test_accuracy_is_undefined_where_outputs_are_no_classes():

@@ -1,6 +1,7 @@
 """The space: decoding is a pure function, and equal recipes are equal images."""
 
 from itertools import product
+from math import factorial
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def space(*names: str, **kwargs) -> Space:
 @pytest.mark.parametrize("length", [1, 2, 3, 4])
 def test_lehmer_digits_reach_every_order_equally_often(length: int):
     levels = [(np.arange(length - k) + 0.5) / (length - k) for k in range(length - 1)]
-    grid = np.array(list(product(*levels))).reshape(-1, length - 1)
+    grid = np.array(list(product(*levels))).reshape(factorial(length), length - 1)
     orders = decode_order(grid, length)
     assert len(np.unique(orders, axis=0)) == len(grid) == np.prod(np.arange(1, length + 1))
     assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(length), (len(orders), 1)))

@@ -86,7 +86,6 @@ rule accuracy:
             "threads": EXPERIMENT.config["evaluation"]["threads"],
             "device": EXPERIMENT.found["device"],
         },
-        confidence_level=EXPERIMENT.config["confidence_level"],
         code=code("train"),
     script:
         "../scripts/accuracy.py"

@@ -26,7 +26,6 @@ with job(snakemake.log[0]):
                 mean=model["mean"],
                 std=model["std"],
                 device=evaluation["device"],
-                confidence_level=snakemake.params.confidence_level,
             )
             for part in PARTS
         }

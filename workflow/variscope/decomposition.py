@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ def decompose(
     batch_size: int | None = None,
     device: str | None = None,
     progress: bool = True,
+    threads: int | None = 1,
 ) -> xr.DataTree:
     """Decompose the variance of every unit of a network's layers.
 
@@ -69,6 +71,9 @@ def decompose(
         batch_size: images of one forward pass; by default bounded by the memory of the outputs.
         device: "cpu", "cuda", or None for a GPU where there is one.
         progress: show a bar.
+        threads: of torch on the CPU, for as long as this runs. One is what the workflow takes, so
+            that even the last bits agree; more may be faster for large networks on many cores;
+            None leaves torch's own setting.
 
     Returns:
         One node a layer, each with the arrays of the workflow's ``indices/<layer>.zarr``.
@@ -78,7 +83,15 @@ def decompose(
     """
     if not isinstance(model, nn.Module):
         raise UserError(f"model: found {type(model).__name__}; allowed: a torch.nn.Module")
-    _check(confidence_level, auxiliary, batch_size, seed, mean, std)
+    _check_numbers(blocks, replicates, seed, batch_size, threads, confidence_level)
+    _check_channels(mean, std)
+    for name, given in (("variables", variables), ("auxiliary", auxiliary)):
+        if isinstance(given, str):
+            raise UserError(f"{name}: found the text {given!r}; allowed: a list, [{given!r}]")
+    if "part" in auxiliary:
+        raise UserError(
+            "auxiliary: found 'part'; allowed: order, class, image; images have no part"
+        )
     chosen = choose_device(device)
     table = table_from_arrays(np.asarray(images), np.asarray(labels))
     space = Space(
@@ -106,7 +119,7 @@ def decompose(
             batch_size=batch_size or batch_size_for(sum(layer.units for layer in found)),
             device=chosen,
         )
-        with repeatable(None):
+        with repeatable(threads):
             moments = _sum(evaluator, table_of_points, progress)
     finally:
         model.train(training)
@@ -120,8 +133,8 @@ def decompose(
                 confidence_level,
                 {
                     "experiment": "decompose",
-                    "model": type(model).__name__,
-                    "variable_set": "variables",
+                    "model": "" if type(model) is nn.Sequential else type(model).__name__,
+                    "variable_set": "",
                     "layer": layer.name,
                     "layer_number": number,
                     "apply": apply,
@@ -134,25 +147,33 @@ def decompose(
     )
 
 
-def _check(
-    confidence_level: float,
-    auxiliary: Sequence[str],
-    batch_size: int | None,
+def _check_numbers(
+    blocks: int,
+    replicates: int,
     seed: int,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
+    batch_size: int | None,
+    threads: int | None,
+    confidence_level: float,
 ) -> None:
-    """Raise a UserError for an argument that nothing else checks."""
-    if not 0 < confidence_level < 1:
-        raise UserError(f"confidence_level: found {confidence_level}; allowed: between 0 and 1")
-    if "part" in auxiliary:
-        raise UserError(
-            "auxiliary: found 'part'; allowed: order, class, image; images have no part"
-        )
-    if batch_size is not None and batch_size < 1:
-        raise UserError(f"batch_size: found {batch_size}; allowed: at least 1, or None")
-    if seed < 0:
-        raise UserError(f"seed: found {seed}; allowed: an integer of at least 0")
+    """Raise a UserError for a number of the wrong kind or out of its range."""
+    for name, value, least in (
+        ("blocks", blocks, 2),
+        ("replicates", replicates, 2),
+        ("seed", seed, 0),
+        ("batch_size", batch_size, 1),
+        ("threads", threads, 1),
+    ):
+        if value is None and name in ("batch_size", "threads"):
+            continue
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if not whole or not least <= value <= 2**32 - 1:
+            raise UserError(f"{name}: found {value!r}; allowed: an integer of at least {least}")
+    if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
+        raise UserError(f"confidence_level: found {confidence_level!r}; allowed: between 0 and 1")
+
+
+def _check_channels(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+    """Raise a UserError where the normalisation is not one number a channel."""
     for name, values, least in (("mean", mean, -np.inf), ("std", std, 0.0)):
         if values is not None and (len(values) != 3 or not all(least < v < np.inf for v in values)):
             allowed = "three finite numbers" + (" above 0" if name == "std" else "")

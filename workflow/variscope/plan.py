@@ -96,7 +96,7 @@ class StudyPlan:
     def disk(self) -> dict[str, int]:
         """Bytes per stage before compression, at most."""
         layout = Layout(self.design, len(self.variables))
-        moments = 8 * layout.sum_rows + 4 * layout.count_rows
+        moments = 8 * layout.sum_rows
         indices = 8 * 3 * (len(layout.indices) * layout.variables + len(layout.pairs)) + 24
         return {
             "activations": 4 * self.rows * self.units if self.storage == "activations" else 0,
@@ -110,7 +110,7 @@ class StudyPlan:
         largest = max(prod(layer["shape"]) for layer in self.layers)
         layout = Layout(self.design, len(self.variables))
         batch = max(self.batch_size, self.rows_per_block)
-        sums = (8 * layout.sum_rows + 4 * layout.count_rows) * largest
+        sums = 8 * layout.sum_rows * largest
         in_shard = max(len(shard.replicates) for shard in self.shards)
         chunk = max(16 * MIB, 4 * self.rows_per_block * largest)
         if self.storage == "activations":

@@ -14,7 +14,7 @@ from variscope.estimators.indices import (
     aggregate_indices,
     unit_indices,
 )
-from variscope.estimators.intervals import Estimate, ratio
+from variscope.estimators.intervals import Estimate, Proportion, proportion, ratio
 from variscope.estimators.layout import Layout
 from variscope.estimators.moments import Moments
 from variscope.estimators.star import star_terms
@@ -26,9 +26,11 @@ __all__ = [
     "Estimate",
     "Layout",
     "Moments",
+    "Proportion",
     "UnitIndices",
     "aggregate_indices",
     "cycle_terms",
+    "proportion",
     "ratio",
     "star_terms",
     "unit_indices",

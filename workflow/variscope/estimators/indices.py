@@ -53,49 +53,55 @@ def unit_indices(moments: Moments, confidence_level: float) -> UnitIndices:
     own outputs: relative, so that units of small scale are kept.
     """
     layout, unit = moments.layout, moments.unit
-    rows = moments.blocks.sum() * layout.rows
-    total, square = (
-        moments.sums[:, layout.sums[name].start].sum(0) for name in ("total", "square")
-    )
-    nonfinite = moments.counts[:, layout.counts["nonfinite"].start].sum(axis=0)
-    with np.errstate(invalid="ignore", over="ignore"):
-        variance = moments.variance.sum(axis=0) / moments.blocks.sum()
-        constant = variance <= (8 * FLOAT32_ROUNDING) ** 2 * (square / rows)
-    status = np.where(nonfinite > 0, NOT_FINITE, np.where(constant, CONSTANT, FINE)).astype(np.int8)
-    nonzero = moments.counts[:, layout.counts["nonzero"]].sum(axis=0)
-
+    units = int(np.prod(unit))
     names = (*layout.indices, "S2") if layout.pairs else layout.indices
-    estimates: dict[str, Estimate] = {}
-    for name in names:
-        numerator = moments.numerator(name)
-        counts = moments.pair_counts if name == "S2" else None
-        shape = (numerator.shape[1], *unit)
-        estimates[name] = Estimate(*(np.full(shape, np.nan) for _ in Estimate._fields))
-        for units in _slices(int(np.prod(unit))):
-            part = ratio(
-                _flat(numerator, 2)[..., units],
-                _flat(moments.variance, 1)[..., units],
-                moments.blocks,
-                confidence_level,
-                counts,
+    width = {name: len(layout.pairs) if name == "S2" else layout.variables for name in names}
+    estimates = {
+        name: Estimate(*(np.full((width[name], units), np.nan) for _ in Estimate._fields))
+        for name in names
+    }
+    mean, variance = np.empty(units), np.empty(units)
+    status, sparse = np.empty(units, np.int8), np.empty((layout.variables, units), np.bool_)
+    for at in _slices(units):
+        part = moments.flat(at)
+        status[at], mean[at], variance[at] = _describe(part)
+        nonzero = part.sums[:, layout.sums["nonzero"]].sum(axis=0)
+        fine = status[at] == FINE
+        sparse[:, at] = (nonzero < SPARSE_PRODUCTS) & fine
+        for name in names:
+            counts = moments.pair_counts if name == "S2" else None
+            estimate = ratio(
+                part.numerator(name), part.variance, moments.blocks, confidence_level, counts
             )
-            for whole, piece in zip(estimates[name], part, strict=True):
-                _flat(whole, 1)[..., units] = piece
-        for array in estimates[name]:
-            array[:, status != FINE] = np.nan
-
-    sparse = (nonzero < SPARSE_PRODUCTS) & (status == FINE)
-    s1, st = estimates["S1"], estimates["ST"]
-    np.copyto(s1.low, 0.0, where=sparse)
-    np.copyto(s1.high, st.high, where=sparse)
-    finite = status != NOT_FINITE
+            for whole, piece in zip(estimates[name], estimate, strict=True):
+                whole[:, at] = np.where(fine, piece, np.nan)
+    np.copyto(estimates["S1"].low, 0.0, where=sparse)
+    np.copyto(estimates["S1"].high, estimates["ST"].high, where=sparse)
     return UnitIndices(
-        estimates,
-        mean=np.where(finite, total / rows, np.nan),
-        variance=np.where(finite, variance, np.nan),
-        status=status,
-        sparse=sparse,
+        {
+            name: Estimate(*(bound.reshape(-1, *unit) for bound in estimate))
+            for name, estimate in estimates.items()
+        },
+        mean.reshape(unit),
+        variance.reshape(unit),
+        status.reshape(unit),
+        sparse.reshape(-1, *unit),
     )
+
+
+def _describe(moments: Moments) -> tuple[NDArray[np.int8], Array, Array]:
+    """Return status, mean and variance of units, each ``(unit,)``."""
+    blocks = moments.blocks.sum()
+    rows = blocks * moments.layout.rows
+    square = moments.raw("square").sum(axis=0)
+    # A sum of squares is finite where all outputs were: float32 squares do not overflow float64.
+    finite = np.isfinite(square)
+    with np.errstate(invalid="ignore"):
+        mean = moments.raw("total").sum(axis=0) / rows
+        variance = moments.variance.sum(axis=0) / blocks
+        constant = variance <= (8 * FLOAT32_ROUNDING) ** 2 * (square / rows)
+    status = np.where(finite, np.where(constant, CONSTANT, FINE), NOT_FINITE).astype(np.int8)
+    return status, np.where(finite, mean, np.nan), np.where(finite, variance, np.nan)
 
 
 def aggregate_indices(
@@ -140,10 +146,6 @@ def aggregate_indices(
         )
         for name in names
     }
-
-
-def _flat(array: Array, leading: int) -> Array:
-    return array.reshape(*array.shape[:leading], -1)
 
 
 def _slices(units: int) -> Iterator[slice]:

@@ -33,6 +33,26 @@ class Estimate(NamedTuple):
     high: Array
 
 
+class Proportion(NamedTuple):
+    """A share of counts with its confidence bounds."""
+
+    value: float
+    low: float
+    high: float
+
+
+def proportion(hits: int, n: int, confidence_level: float) -> Proportion:
+    """Return hits / n with the interval of Wilson (1927), whose level holds for independent draws.
+
+    Raises:
+        ValueError: n is not positive, or hits are not within 0..n.
+    """
+    from scipy.stats import binomtest  # a dear import, which planning does without
+
+    interval = binomtest(hits, n).proportion_ci(confidence_level, method="wilson")
+    return Proportion(hits / n, float(interval.low), float(interval.high))
+
+
 def ratio(
     numerator: Array,
     variance: Array,

@@ -2,7 +2,11 @@
 
 Differences are taken in the outputs' own precision, where neighbouring rows are close and the
 subtraction is nearly exact; products and sums in float64, so that units of any scale keep their
-variance. The order of the additions is that of the blocks: the result depends on nothing else.
+variance. Constant factors are left out (`Layout.scale`). The order of the additions is that of the
+blocks: the result depends on nothing else.
+
+The loops run over neighbouring units, which compilers turn into vector instructions; all rows of a
+block and all sums of so many units stay in the cache.
 """
 
 from __future__ import annotations
@@ -13,17 +17,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-# Units that one pass works on: all rows of a block and all of their sums stay in the cache.
-_UNITS_AT_ONCE = 256
+_UNITS_AT_ONCE = 128
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_cycle(
     outputs: NDArray[np.floating[Any]],
     order: NDArray[np.int64],
     pair_table: NDArray[np.int64],
     sums: NDArray[np.float64],
-    counts: NDArray[np.int32],
     pair_counts: NDArray[np.int64],
 ) -> None:
     """Add the terms of every block to the sums of one replicate, in place, block by block.
@@ -33,113 +35,118 @@ def add_cycle(
         order: ``(block, D)``.
         pair_table: `Layout.pair_table`, ``(D, D)``.
         sums: ``(Layout.sum_rows, unit)``, changed.
-        counts: ``(Layout.count_rows, unit)``, changed.
         pair_counts: ``(pair,)``, changed.
     """
     blocks, rows, units = outputs.shape
     n = rows // 2
-    pairs = n * (n - 1) // 2
     st, shapley, s2 = n, 2 * n, 3 * n
-    variance, total, square = s2 + pairs, s2 + pairs + 1, s2 + pairs + 2
+    nonzero = s2 + n * (n - 1) // 2
+    variance, total, square = nonzero + n, nonzero + n + 1, nonzero + n + 2
     width = _UNITS_AT_ONCE
-    step = np.empty((rows, width))
-    complement = np.empty((n + 1, width))
-    held = np.empty(width)
+    step = np.empty((rows, width), outputs.dtype)  # D_k
+    complement = np.empty((n, width), outputs.dtype)  # E_k
+    held = np.empty(width)  # T_k
+    here = np.empty((square + 1, width))
     for start in range(0, units, width):
-        stop = min(start + width, units)
-        size = stop - start
+        size = min(width, units - start)
+        here[:, :size] = sums[:, start : start + size]
+        sum_v, sum_f, sum_ff = here[variance], here[total], here[square]
         for b in range(blocks):
-            f = outputs[b, :, start:stop]
-            for k in range(rows):
-                here, before = f[k], f[(k - 1) % rows]
-                for u in range(size):
-                    step[k, u] = np.float64(here[u] - before[u])
-                    value = np.float64(here[u])
-                    sums[total, start + u] += value
-                    sums[square, start + u] += value * value
-                    if not np.isfinite(value):
-                        counts[n, start + u] += 1
+            f = outputs[b, :, start : start + size]
             held[:size] = 0.0
-            for k in range(1, n + 1):
-                here, opposite = f[k], f[(k + n) % rows]
+            for k in range(n):
+                there, back = f[k], f[k + n]
+                before_there, before_back = f[k - 1 if k > 0 else rows - 1], f[k + n - 1]
+                d_there, d_back, e = step[k], step[k + n], complement[k]
+                sign = -1.0 if k == 0 else 1.0  # T_1 holds E_D = -E_0
                 for u in range(size):
-                    difference = np.float64(here[u] - opposite[u])
-                    complement[k, u] = difference
-                    held[u] += difference
-                    sums[variance, start + u] += difference * difference / (2 * n)
+                    d_there[u] = there[u] - before_there[u]
+                    d_back[u] = back[u] - before_back[u]
+                    e[u] = there[u] - back[u]
+                    difference = np.float64(e[u])
+                    one, other = np.float64(there[u]), np.float64(back[u])
+                    held[u] += sign * difference
+                    sum_v[u] += difference * difference
+                    sum_f[u] += one + other
+                    sum_ff[u] += one * one + other * other
             for k in range(1, n + 1):
                 i = order[b, k - 1]
-                forth, back = step[k], step[(k + n) % rows]
+                there, back = step[k], step[(k + n) % rows]
+                sum_s1, sum_st, sum_sh = here[i], here[st + i], here[shapley + i]
+                sum_nz = here[nonzero + i]
+                e = complement[k % n]
+                twice = 2.0 if k < n else 0.0  # T is not needed any more after k = D
                 for u in range(size):
-                    product = forth[u] * back[u]
-                    sums[i, start + u] -= product / 2
-                    counts[i, start + u] += product != 0
-                    sums[st + i, start + u] += (forth[u] * forth[u] + back[u] * back[u]) / 4
-                    sums[shapley + i, start + u] += (forth[u] - back[u]) * held[u] / (4 * n)
-                    held[u] -= 2 * complement[k, u]
+                    x, y = np.float64(there[u]), np.float64(back[u])
+                    product = x * y
+                    sum_s1[u] += product
+                    sum_nz[u] += 1.0 if product != 0 else 0.0
+                    sum_st[u] += x * x + y * y
+                    sum_sh[u] += (x - y) * held[u]
+                    held[u] -= twice * np.float64(e[u])
                 if n > 1:
-                    pair = s2 + pair_table[i, order[b, k % n]]
-                    next_forth, next_back = step[(k + 1) % rows], step[(k + 1 + n) % rows]
+                    sum_s2 = here[s2 + pair_table[i, order[b, k % n]]]
+                    next_there, next_back = step[(k + 1) % rows], step[(k + 1 + n) % rows]
                     for u in range(size):
-                        sums[pair, start + u] -= (
-                            forth[u] * next_back[u] + back[u] * next_forth[u]
-                        ) / 2
+                        sum_s2[u] += np.float64(there[u]) * np.float64(next_back[u]) + np.float64(
+                            back[u]
+                        ) * np.float64(next_there[u])
+        sums[:, start : start + size] = here[:, :size]
     if n > 1:
         for b in range(blocks):
             for k in range(n):
                 pair_counts[pair_table[order[b, k], order[b, (k + 1) % n]]] += 1
 
 
-@njit(cache=True, nogil=True)
-def add_star(
-    outputs: NDArray[np.floating[Any]],
-    sums: NDArray[np.float64],
-    counts: NDArray[np.int32],
-) -> None:
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_star(outputs: NDArray[np.floating[Any]], sums: NDArray[np.float64]) -> None:
     """Add the terms of every block to the sums of one replicate, in place, block by block.
 
     Args:
         outputs: ``(block, 2 D + 2, unit)``, C-contiguous.
         sums: ``(Layout.sum_rows, unit)``, changed.
-        counts: ``(Layout.count_rows, unit)``, changed.
     """
     blocks, rows, units = outputs.shape
     n = rows // 2 - 1
     st, s2 = n, 2 * n
-    variance = s2 + n * (n - 1) // 2
-    total, square = variance + 1, variance + 2
+    nonzero = s2 + n * (n - 1) // 2
+    variance, total, square = nonzero + n, nonzero + n + 1, nonzero + n + 2
     width = _UNITS_AT_ONCE
     d = np.empty((n, width))
     h = np.empty((n, width))
+    here = np.empty((square + 1, width))
     for start in range(0, units, width):
-        stop = min(start + width, units)
-        size = stop - start
+        size = min(width, units - start)
+        here[:, :size] = sums[:, start : start + size]
+        sum_v, sum_f, sum_ff = here[variance], here[total], here[square]
         for block in range(blocks):
-            f = outputs[block, :, start:stop]
+            f = outputs[block, :, start : start + size]
             for k in range(rows):
+                row = f[k]
                 for u in range(size):
-                    value = np.float64(f[k, u])
-                    sums[total, start + u] += value
-                    sums[square, start + u] += value * value
-                    if not np.isfinite(value):
-                        counts[n, start + u] += 1
+                    value = np.float64(row[u])
+                    sum_f[u] += value
+                    sum_ff[u] += value * value
+            a, b = f[0], f[rows - 1]
             for u in range(size):
-                difference = np.float64(f[0, u] - f[rows - 1, u])
-                sums[variance, start + u] += difference * difference / 4
+                difference = np.float64(a[u] - b[u])
+                sum_v[u] += n * difference * difference
             for i in range(n):
+                ab, ba, d_i, h_i = f[1 + i], f[1 + n + i], d[i], h[i]
+                sum_s1, sum_st, sum_nz = here[i], here[st + i], here[nonzero + i]
                 for u in range(size):
-                    ab, ba = f[1 + i, u], f[1 + n + i, u]
-                    d[i, u] = np.float64(ab - f[0, u])
-                    h[i, u] = np.float64(ba - f[rows - 1, u])
-                    difference = np.float64(ab - ba)
-                    product = d[i, u] * h[i, u]
-                    sums[variance, start + u] += difference * difference / (4 * n)
-                    sums[i, start + u] -= product / 2
-                    counts[i, start + u] += product != 0
-                    sums[st + i, start + u] += (d[i, u] * d[i, u] + h[i, u] * h[i, u]) / 4
+                    x, y = np.float64(ab[u] - a[u]), np.float64(ba[u] - b[u])
+                    difference = np.float64(ab[u] - ba[u])
+                    d_i[u], h_i[u] = x, y
+                    sum_v[u] += difference * difference
+                    sum_s1[u] += x * y
+                    sum_nz[u] += 1.0 if x * y != 0 else 0.0
+                    sum_st[u] += x * x + y * y
             pair = s2
             for i in range(n):
                 for j in range(i + 1, n):
+                    sum_s2 = here[pair]
                     for u in range(size):
-                        sums[pair, start + u] += (d[i, u] * h[j, u] + d[j, u] * h[i, u]) / 2
+                        sum_s2[u] += d[i, u] * h[j, u] + d[j, u] * h[i, u]
                     pair += 1
+        sums[:, start : start + size] = here[:, :size]

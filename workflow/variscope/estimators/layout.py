@@ -1,8 +1,8 @@
 """What is summed for one unit and one replicate, and where each sum stands.
 
 Every index but the paired ranks is a ratio of sums over base points (blocks). The sums of one
-replicate are one float64 array ``(sum, unit)`` and one int32 array ``(count, unit)``; the layout
-gives their rows names, so that the compiled kernels, the stores and the estimators agree on them.
+replicate are one float64 array ``(sum, unit)``; the layout gives its rows names, so that the
+compiled kernels, the stores and the estimators agree on them.
 """
 
 from __future__ import annotations
@@ -51,30 +51,35 @@ class Layout:
 
     @property
     def sums(self) -> dict[str, slice]:
-        """Rows of the float64 sums by name.
+        """Rows of the sums by name.
 
         ``S1``, ``ST``, ``shapley`` (D rows each, the star has no shapley) and ``S2`` (one row a
-        pair) are numerators; ``variance`` their common denominator; ``total`` and ``square`` are
-        the sums of the outputs and of their squares over all rows.
+        pair) are numerators, ``variance`` their common denominator, each still to be multiplied by
+        its `scale`; ``nonzero`` counts first-order products that are not 0 (D rows); ``total`` and
+        ``square`` are the sums of the outputs and of their squares over all rows.
         """
         lengths = {name: self.variables for name in self.indices}
-        lengths |= {"S2": len(self.pairs), "variance": 1, "total": 1, "square": 1}
-        return _consecutive(lengths)
+        lengths |= {"S2": len(self.pairs), "nonzero": self.variables}
+        lengths |= {"variance": 1, "total": 1, "square": 1}
+        slices, start = {}, 0
+        for name, length in lengths.items():
+            slices[name] = slice(start, start + length)
+            start += length
+        return slices
 
     @property
-    def counts(self) -> dict[str, slice]:
-        """Rows of the int32 counts: ``nonzero`` first-order products, ``nonfinite`` outputs."""
-        return _consecutive({"nonzero": self.variables, "nonfinite": 1})
+    def scale(self) -> dict[str, float]:
+        """The constant factors of the formulas, which are left out of the sums."""
+        n = self.variables
+        if self.design == "cycle":
+            return {"S1": -1 / 2, "ST": 1 / 4, "shapley": 1 / (4 * n), "S2": -1 / 2,
+                    "variance": 1 / (2 * n)}  # fmt: skip
+        return {"S1": -1 / 2, "ST": 1 / 4, "S2": 1 / 2, "variance": 1 / (4 * n)}
 
     @property
     def sum_rows(self) -> int:
-        """Number of float64 rows."""
+        """Number of rows."""
         return self.sums["square"].stop
-
-    @property
-    def count_rows(self) -> int:
-        """Number of int32 rows."""
-        return self.counts["nonfinite"].stop
 
     def pair_table(self) -> NDArray[np.int64]:
         """Row of the pair (i, j) in either order, ``(D, D)``; -1 on the diagonal."""
@@ -82,11 +87,3 @@ class Layout:
         for row, (i, j) in enumerate(self.pairs):
             table[i, j] = table[j, i] = row
         return table
-
-
-def _consecutive(lengths: dict[str, int]) -> dict[str, slice]:
-    slices, start = {}, 0
-    for name, length in lengths.items():
-        slices[name] = slice(start, start + length)
-        start += length
-    return slices

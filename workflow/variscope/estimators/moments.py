@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,10 @@ class Moments:
     """Sums of one layer's units over the blocks of some replicates.
 
     Attributes:
-        layout: what each row of ``sums`` and ``counts`` is.
+        layout: what each row of ``sums`` is.
         replicates: their numbers, increasing, ``(replicate,)``.
         blocks: base points summed so far, ``(replicate,)``.
         sums: float64, ``(replicate, Layout.sum_rows, *unit)``.
-        counts: int32, ``(replicate, Layout.count_rows, *unit)``.
         pair_counts: blocks' S2 products per pair, int64, ``(replicate, pair)``.
     """
 
@@ -29,7 +28,6 @@ class Moments:
     replicates: NDArray[np.int64]
     blocks: NDArray[np.int64]
     sums: NDArray[np.float64]
-    counts: NDArray[np.int32]
     pair_counts: NDArray[np.int64]
 
     @classmethod
@@ -42,7 +40,6 @@ class Moments:
             numbers,
             np.zeros(n, dtype=np.int64),
             np.zeros((n, layout.sum_rows, *unit)),
-            np.zeros((n, layout.count_rows, *unit), dtype=np.int32),
             np.zeros((n, len(layout.pairs)), dtype=np.int64),
         )
 
@@ -79,7 +76,6 @@ class Moments:
         blocks = outputs.shape[0]
         flat = np.ascontiguousarray(outputs).reshape(blocks, self.layout.rows, -1)
         sums = self.sums[at].reshape(self.layout.sum_rows, -1)
-        counts = self.counts[at].reshape(self.layout.count_rows, -1)
         if self.layout.design == "cycle":
             if order.shape != (blocks, self.layout.variables):
                 raise ValueError(
@@ -90,11 +86,10 @@ class Moments:
                 np.ascontiguousarray(order, dtype=np.int64),
                 self.layout.pair_table(),
                 sums,
-                counts,
                 self.pair_counts[at],
             )
         else:
-            add_star(flat, sums, counts)
+            add_star(flat, sums)
             self.pair_counts[at] += blocks
         self.blocks[at] += blocks
 
@@ -116,15 +111,23 @@ class Moments:
             at = np.searchsorted(merged.replicates, part.replicates)
             merged.blocks[at] += part.blocks
             merged.sums[at] += part.sums
-            merged.counts[at] += part.counts
             merged.pair_counts[at] += part.pair_counts
         return merged
 
+    def flat(self, units: slice) -> Moments:
+        """Return the sums of some units, counted without their shape; nothing is copied."""
+        flat = self.sums.reshape(*self.sums.shape[:2], -1)[..., units]
+        return replace(self, sums=flat)
+
     def numerator(self, name: str) -> NDArray[np.float64]:
-        """Return the sums of an index, ``(replicate, variable or pair, *unit)``."""
-        return self.sums[:, self.layout.sums[name]]
+        """Return the sums of an index's terms, ``(replicate, variable or pair, *unit)``."""
+        return self.layout.scale[name] * self.sums[:, self.layout.sums[name]]
 
     @property
     def variance(self) -> NDArray[np.float64]:
-        """The sums of the common denominator, ``(replicate, *unit)``."""
-        return self.sums[:, self.layout.sums["variance"].start]
+        """The sums of the common denominator's terms, ``(replicate, *unit)``."""
+        return self.layout.scale["variance"] * self.raw("variance")
+
+    def raw(self, name: str) -> NDArray[np.float64]:
+        """Return a sum that has one row, as it is, ``(replicate, *unit)``."""
+        return self.sums[:, self.layout.sums[name].start]

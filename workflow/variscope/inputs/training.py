@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import binomtest
 from torch import nn
 from torch.nn import functional
 
@@ -153,15 +152,13 @@ def accuracy(
     std: Sequence[float],
     device: str = "cpu",
     batch_size: int = 128,
-    confidence_level: float = 0.95,
-) -> dict[str, Any]:
-    """The shares of `ids` whose class is the highest output, or among the five highest.
+) -> dict[str, int | None]:
+    """Count the images of `ids` whose class is the highest output, or among the five highest.
 
     Returns:
-        top1, top5, n (images), classes, confidence_level, and top1_low, top1_high, top5_low,
-        top5_high, the interval of Wilson (1927), whose level holds for independent images. With
-        five classes or fewer the values of top5 are None. Where the model's outputs are not one
-        for each class, all are None and n is 0: the accuracy is not defined.
+        n (images), classes, and top1 and top5, how many are right. With five classes or fewer top5
+        is None. Where the model's outputs are not one for each class, both are None and n is 0:
+        the accuracy is not defined.
     """
     chosen = np.asarray(ids, dtype=np.int64)
     classes = len(images.classes)
@@ -179,19 +176,12 @@ def accuracy(
             hits[1] += int(right[:, 0].sum())
             hits[5] += int(right.sum())
             n += len(some)
-    result: dict[str, Any] = {
+    return {
         "n": n,
         "classes": classes,
-        "confidence_level": confidence_level,
+        "top1": hits[1] if n else None,
+        "top5": hits[5] if n and classes > 5 else None,
     }
-    for top, count in hits.items():
-        if n == 0 or (top == 5 and classes <= 5):
-            values: tuple[float | None, ...] = (None, None, None)
-        else:
-            interval = binomtest(count, n).proportion_ci(confidence_level, method="wilson")
-            values = (count / n, float(interval.low), float(interval.high))
-        result.update(zip((f"top{top}", f"top{top}_low", f"top{top}_high"), values, strict=True))
-    return result
 
 
 def _one_for_each_class(outputs: object, classes: int) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from variscope.estimators import proportion
 from variscope.plan import LAYER_PICTURES, MIB, STUDY_PICTURES, Plan, StudyPlan
 from variscope.provenance import versions
 from variscope.reporting.page import (
@@ -101,12 +102,6 @@ def _data(config: Mapping[str, Any], images: Mapping[str, Any]) -> Data:
     kind = config["dataset"]["kind"]
     where = config["dataset"]["path"] or config["dataset"]["name"]
     description = f"{images['images']} images of {len(images['classes'])} classes."
-    notes = list(images["notes"])
-    if images["skipped_count"]:
-        names = ", ".join(source for source, _ in images["skipped"][:5])
-        notes.append(
-            f"{images['skipped_count']} images could not be decoded and are left out: {names}."
-        )
     return Data(
         name=DATA_NAMES.get(kind, kind) + (f" ({where})" if where else ""),
         description=description,
@@ -118,7 +113,7 @@ def _data(config: Mapping[str, Any], images: Mapping[str, Any]) -> Data:
             )
             for name in images["classes"]
         ],
-        notes=notes,
+        notes=images["notes"],
     )
 
 
@@ -150,7 +145,7 @@ def _study(
             for variable in found["variable_sets"][plan.variable_set]["variables"]
         ],
         pictures=pictures,
-        accuracy=_accuracy(results / plan.model / "accuracy.json"),
+        accuracy=_accuracy(results / plan.model / "accuracy.json", config["confidence_level"]),
         model_description="; ".join(described),
         specialised=pd.read_csv(specialised, dtype={"unit": str}, keep_default_na=False),
     )
@@ -173,18 +168,19 @@ def _variable(variable: Mapping[str, Any], variable_set: Mapping[str, Any]) -> V
     )
 
 
-def _accuracy(path: Path) -> Accuracy | None:
+def _accuracy(path: Path, confidence_level: float) -> Accuracy | None:
     measured = json.loads(path.read_text())["valid"]
     if measured["top1"] is None:
         return None
+    top1 = proportion(measured["top1"], measured["n"], confidence_level)
     return Accuracy(
-        top1=measured["top1"],
-        low=measured["top1_low"],
-        high=measured["top1_high"],
+        top1=top1.value,
+        low=top1.low,
+        high=top1.high,
         images=measured["n"],
         classes=measured["classes"],
-        top5=measured["top5"],
-        level=f"{100 * measured['confidence_level']:g} %",
+        top5=None if measured["top5"] is None else measured["top5"] / measured["n"],
+        level=f"{100 * confidence_level:g} %",
     )
 
 
@@ -211,9 +207,11 @@ def _timings(plan: Plan, results: Path) -> Iterator[TimingRow]:
             images_per_second=sum(cost["evaluations"] for cost in costs) / max(seconds, 1e-9),
         )
         for stage in ("moments", "indices"):
-            files = (results / "benchmarks").glob(f"{stage}-{name}*.tsv")
+            files = list((results / "benchmarks").glob(f"{stage}-{name}*.tsv"))
             size = sum(f.stat().st_size for f in (folder / stage).rglob("*") if f.is_file())
-            yield TimingRow(stage=stage, study=name, seconds=sum(map(_seconds, files)), bytes=size)
+            if files:
+                seconds = sum(map(_seconds, files))
+                yield TimingRow(stage=stage, study=name, seconds=seconds, bytes=size)
         drawn = (results / "benchmarks").glob(f"draw-{name}.tsv")
         yield TimingRow(stage="figures", study=name, seconds=sum(map(_seconds, drawn)))
 

@@ -53,7 +53,7 @@ class MomentsWriter:
                 "design": layout.design,
                 "number_of_variables": layout.variables,
                 "sums": {name: [s.start, s.stop] for name, s in layout.sums.items()},
-                "counts": {name: [s.start, s.stop] for name, s in layout.counts.items()},
+                "scale": layout.scale,
             },
         )
         self._replicates = np.asarray(replicates, dtype=np.int64)
@@ -71,7 +71,6 @@ class MomentsWriter:
             for name, dtype, shape, names in (
                 ("blocks", "int64", (), ()),
                 ("sums", "float64", (layout.sum_rows, *unit), ("sum", *dims)),
-                ("counts", "int32", (layout.count_rows, *unit), ("count", *dims)),
                 ("pair_counts", "int64", (len(layout.pairs),), ("pair",)),
             )
         }
@@ -98,7 +97,7 @@ def read_moments(path: Path) -> tuple[Moments, tuple[str, ...]]:
     group = chunked.open_group(path)
     arrays: dict[str, np.ndarray] = {
         name: chunked.read(chunked.open_array(group, name))
-        for name in ("replicate", "blocks", "sums", "counts", "pair_counts")
+        for name in ("replicate", "blocks", "sums", "pair_counts")
     }
     layout = Layout(str(group.attrs["design"]), int(str(group.attrs["number_of_variables"])))
     moments = Moments(
@@ -106,7 +105,6 @@ def read_moments(path: Path) -> tuple[Moments, tuple[str, ...]]:
         arrays["replicate"],
         arrays["blocks"],
         arrays["sums"],
-        arrays["counts"],
         arrays["pair_counts"],
     )
     names = chunked.open_array(group, "sums").metadata.dimension_names or ()  # type: ignore[union-attr]

@@ -106,7 +106,7 @@ def layer_dataset(
             "design": layout.design,
             "confidence_level": confidence_level,
             "blocks": blocks,
-            "evaluations": blocks * layout.rows,
+            "rows": blocks * layout.rows,
             "replicates": len(moments.replicates),
             "unit_counts": json.dumps(counts),
         },
@@ -174,7 +174,6 @@ def _by_replicates(
             moments.replicates[:k],
             moments.blocks[:k],
             summed[:k],
-            np.zeros((k, moments.layout.count_rows, 1), dtype=np.int32),
             moments.pair_counts[:k],
         )
         fine_one = np.zeros(1, dtype=np.int8)

@@ -203,7 +203,9 @@ def open_image_folder(
     if skipped:
         left_out = {source for source, _ in skipped}
         entries = [entry for entry in entries if entry[0] not in left_out]
-        notes.append(f"Left out because they cannot be read: {len(left_out)} files.")
+        named = [source for source, _ in skipped]
+        listed = ", ".join(named[:3]) + (" and others" if len(named) > 3 else "")
+        notes.append(f"{len(named)} left out, since they cannot be decoded: {listed}.")
         _check_both_parts(f"{where}, without {len(left_out)} unreadable files", classes, *arrays())
     label, part = arrays()
     if part is None:

@@ -156,13 +156,14 @@ def _check_numbers(
     confidence_level: float,
 ) -> None:
     """Raise a UserError for a number of the wrong kind or out of its range."""
-    for name, value, least in (
+    settings: list[tuple[str, Any, int]] = [
         ("blocks", blocks, 2),
         ("replicates", replicates, 2),
         ("seed", seed, 0),
         ("batch_size", batch_size, 1),
         ("threads", threads, 1),
-    ):
+    ]
+    for name, value, least in settings:
         if value is None and name in ("batch_size", "threads"):
             continue
         whole = isinstance(value, Integral) and not isinstance(value, bool)

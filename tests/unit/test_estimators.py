@@ -27,6 +27,7 @@ from variscope.estimators import (
     Moments,
     aggregate_indices,
     cycle_terms,
+    merge,
     proportion,
     star_terms,
     unit_indices,
@@ -228,14 +229,14 @@ def test_shards_merge_in_any_order_to_the_same_bits():
         shard = Moments.zeros(layout, [number], (3,))
         shard.update(number, outputs[number : number + 1], order[number : number + 1])
         shards.append(shard)
-    forward, backward = shards[0], shards[-1]
-    for shard in shards[1:]:
-        forward = forward.merge(shard)
-    for shard in reversed(shards[:-1]):
-        backward = backward.merge(shard)
+    forward, backward = merge(shards), merge(shards[::-1])
     assert_array_equal(forward.sums, backward.sums)
     assert_array_equal(forward.replicates, np.arange(6))
-    same = shards[0].merge(shards[0])
+    pairwise = shards[0]
+    for shard in shards[1:]:
+        pairwise = merge([shard, pairwise])
+    assert_array_equal(forward.sums, pairwise.sums)
+    same = merge([shards[0], shards[0]])
     assert_array_equal(same.sums, 2 * shards[0].sums)
     assert same.blocks.tolist() == [2]
 
@@ -244,9 +245,11 @@ def test_merging_refuses_other_settings():
     layout, *_ = random_block()
     mine = Moments.zeros(layout, [0], (3,))
     with pytest.raises(ValueError, match="do not merge"):
-        mine.merge(Moments.zeros(Layout("star", 5), [0], (3,)))
+        merge([mine, Moments.zeros(Layout("star", 5), [0], (3,))])
     with pytest.raises(ValueError, match="do not merge"):
-        mine.merge(Moments.zeros(layout, [0], (4,)))
+        merge([mine, Moments.zeros(layout, [0], (4,))])
+    with pytest.raises(ValueError, match="no moments"):
+        merge([])
 
 
 def test_update_refuses_what_does_not_fit_and_changes_no_input():

@@ -1,10 +1,9 @@
 """Turn the sums of all shards into indices with intervals, layer by layer."""
 
 import json
-from functools import reduce
 from pathlib import Path
 
-from variscope.estimators import Moments
+from variscope.estimators import merge
 from variscope.jobs import LOG, job
 from variscope.provenance import versions
 from variscope.stores.atomic import new_directory
@@ -15,7 +14,7 @@ with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
     params, names = snakemake.params, snakemake.wildcards
     for number, layer in enumerate(params.layers):
         shards = [read_moments(Path(path) / f"{layer}.zarr") for path in snakemake.input.moments]
-        moments = reduce(Moments.merge, (shard for shard, _ in shards))
+        moments = merge([shard for shard, _ in shards])
         dataset = layer_dataset(
             moments,
             params.variables,

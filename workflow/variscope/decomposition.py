@@ -14,9 +14,10 @@ from torch import nn
 
 from variscope.designs import Design
 from variscope.errors import UserError
-from variscope.estimators import Layout, Moments
+from variscope.estimators import Layout, Moments, merge
 from variscope.evaluate.device import choose_device, repeatable
 from variscope.evaluate.evaluator import Evaluator
+from variscope.evaluate.sums import layer_sums
 from variscope.inputs.images import table_from_arrays
 from variscope.inputs.layers import probe
 from variscope.inputs.opening import MEAN, STD, entry_augmentation
@@ -184,13 +185,16 @@ def _check_channels(mean: Sequence[float] | None, std: Sequence[float] | None) -
 def _sum(evaluator: Evaluator, design: Design, progress: bool) -> dict[str, Moments]:
     """Evaluate a design and sum every layer's outputs as they come."""
     layout = Layout(design.kind, len(design.groups))
-    moments = {
-        layer.name: Moments.zeros(layout, range(design.replicates), layer.shape)
-        for layer in evaluator.layers
-    }
+    moments: dict[str, list[Moments]] = {layer.name: [] for layer in evaluator.layers}
     with Progress(design.blocks * design.rows, "images", bar=progress) as bar:
         for number in range(design.replicates):
+            sums = {
+                layer.name: layer_sums(layout, number, layer.shape, evaluator.device)
+                for layer in evaluator.layers
+            }
             for evaluated in evaluator.replicate(design.replicate(number), bar):
                 for name, outputs in evaluated.outputs.items():
-                    moments[name].update(number, outputs.cpu().numpy(), evaluated.order)
-    return moments
+                    sums[name].update(outputs, evaluated.order)
+            for name, parts in moments.items():
+                parts.append(sums[name].moments())
+    return {name: merge(parts) for name, parts in moments.items()}

@@ -1,6 +1,6 @@
 """Estimators: pure functions from network outputs to sums, and from sums to indices.
 
-`Moments` are summed block by block (`Moments.update`), merged (`Moments.merge`) and turned into
+`Moments` are summed block by block (`Moments.update`), merged (`merge`) and turned into
 indices with intervals (`unit_indices`, `aggregate_indices`). Nothing here knows of networks,
 images or files.
 """
@@ -16,7 +16,7 @@ from variscope.estimators.indices import (
 )
 from variscope.estimators.intervals import Estimate, Proportion, proportion, ratio
 from variscope.estimators.layout import Layout
-from variscope.estimators.moments import Moments
+from variscope.estimators.moments import Moments, merge
 from variscope.estimators.star import star_terms
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "UnitIndices",
     "aggregate_indices",
     "cycle_terms",
+    "merge",
     "proportion",
     "ratio",
     "star_terms",

@@ -93,27 +93,6 @@ class Moments:
             self.pair_counts[at] += blocks
         self.blocks[at] += blocks
 
-    def merge(self, other: Moments) -> Moments:
-        """Return the sums of both; replicates that both hold are added.
-
-        Raises:
-            ValueError: layouts or units differ.
-        """
-        if self.layout != other.layout or self.unit != other.unit:
-            raise ValueError(
-                f"moments of {self.layout} with units {self.unit} do not merge with "
-                f"{other.layout} with units {other.unit}"
-            )
-        merged = Moments.zeros(
-            self.layout, [*self.replicates.tolist(), *other.replicates.tolist()], self.unit
-        )
-        for part in (self, other):
-            at = np.searchsorted(merged.replicates, part.replicates)
-            merged.blocks[at] += part.blocks
-            merged.sums[at] += part.sums
-            merged.pair_counts[at] += part.pair_counts
-        return merged
-
     def flat(self, units: slice) -> Moments:
         """Return the sums of some units, counted without their shape; nothing is copied."""
         flat = self.sums.reshape(*self.sums.shape[:2], -1)[..., units]
@@ -131,3 +110,28 @@ class Moments:
     def raw(self, name: str) -> NDArray[np.float64]:
         """Return a sum that has one row, as it is, ``(replicate, *unit)``."""
         return self.sums[:, self.layout.sums[name].start]
+
+
+def merge(parts: Sequence[Moments]) -> Moments:
+    """Return the sums of all parts, in any order; replicates that several hold are added.
+
+    Raises:
+        ValueError: no part, or layouts or units differ.
+    """
+    if not parts:
+        raise ValueError("there are no moments to merge")
+    first = parts[0]
+    for part in parts:
+        if part.layout != first.layout or part.unit != first.unit:
+            raise ValueError(
+                f"moments of {first.layout} with units {first.unit} do not merge with "
+                f"{part.layout} with units {part.unit}"
+            )
+    replicates = [number for part in parts for number in part.replicates.tolist()]
+    merged = Moments.zeros(first.layout, replicates, first.unit)
+    for part in parts:
+        at = np.searchsorted(merged.replicates, part.replicates)
+        merged.blocks[at] += part.blocks
+        merged.sums[at] += part.sums
+        merged.pair_counts[at] += part.pair_counts
+    return merged

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from variscope.designs import Blocks
+from variscope.errors import UserError
 from variscope.inputs.images import ImageTable
 from variscope.inputs.layers import Layer, capture
+from variscope.jobs import LOG
 from variscope.space.altering import alter
 from variscope.space.space import Recipes, Space
 
@@ -47,7 +49,7 @@ class Evaluator:
         space: decodes points into recipes.
         images: where recipes' images come from.
         mean, std: the model's normalisation, of each channel.
-        batch_size: images of one forward pass, at most.
+        batch_size: images of one forward pass, at most; halved where the device's memory is short.
         device: torch device.
         softmax: apply softmax to the last layer's outputs.
     """
@@ -69,7 +71,7 @@ class Evaluator:
         self.layers = tuple(layers)
         self.space = space
         self.images = images
-        self.batch_size = batch_size
+        self.batch_size = self._at_once = batch_size
         self.device = torch.device(device)
         self.softmax = softmax
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device)[:, None, None]
@@ -137,7 +139,24 @@ class Evaluator:
         with capture(
             self.model, [layer.name for layer in self.layers], receive, softmax_last=self.softmax
         ):
-            for start in range(0, n, self.batch_size):
-                part = recipes.take(slice(start, start + self.batch_size))
-                self.model((self.altered(part) - self._mean) / self._std)
+            while start < n:
+                part = recipes.take(slice(start, start + self._at_once))
+                try:
+                    self.model((self.altered(part) - self._mean) / self._std)
+                except torch.OutOfMemoryError as error:
+                    self._take_fewer(error)
+                else:
+                    start += len(part)
         return outputs
+
+    def _take_fewer(self, error: torch.OutOfMemoryError) -> None:
+        """Halve the images of one forward pass, and go on with that."""
+        if self._at_once == 1:
+            raise UserError(
+                f"evaluation: one image does not fit into the memory of {self.device} "
+                f"({str(error).splitlines()[0]}); fewer layers, or another device"
+            ) from error
+        self._at_once //= 2
+        LOG.warning("out of memory on %s: %d images at once from here", self.device, self._at_once)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()

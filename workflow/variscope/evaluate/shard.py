@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from variscope.designs import Design
-from variscope.estimators import Layout, Moments
+from variscope.estimators import Layout
 from variscope.evaluate.evaluator import Evaluator
+from variscope.evaluate.sums import layer_sums
 from variscope.stores.activations import ActivationsWriter
 from variscope.stores.moments import MomentsWriter
 
@@ -76,8 +77,8 @@ def store_moments(
     """Evaluate replicates of a design and write every layer's sums; no output is kept.
 
     The sums are those of `variscope.stores.moments.sum_activations` on what `store_activations`
-    writes, to the last bit: blocks are added in the same order by the same code. The sums of a
-    replicate are written and freed as it ends.
+    writes: on the CPU to the last bit, since blocks are added in the same order by the same code,
+    on a GPU to the rounding of float64. The sums of a replicate are written and freed as it ends.
 
     Args and returns as for `store_activations`.
     """
@@ -90,15 +91,16 @@ def store_moments(
         for layer in evaluator.layers
     }
     for number in replicates:
-        moments = {
-            layer.name: Moments.zeros(layout, [number], layer.shape) for layer in evaluator.layers
+        sums = {
+            layer.name: layer_sums(layout, number, layer.shape, evaluator.device)
+            for layer in evaluator.layers
         }
         for evaluated in evaluator.replicate(design.replicate(number), on_rows):
             cost.evaluations += evaluated.evaluations
             for name, outputs in evaluated.outputs.items():
-                moments[name].update(number, outputs.cpu().numpy(), evaluated.order)
+                sums[name].update(outputs, evaluated.order)
         for name, writer in writers.items():
-            writer.write(moments[name])
+            writer.write(sums[name].moments())
     return cost.total(folder)
 
 

@@ -1,0 +1,55 @@
+"""Sums on the device are those of the compiled kernel."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from variscope.estimators import Layout, Moments
+from variscope.evaluate import sums as sums_module
+from variscope.evaluate.sums import DeviceSums, HostSums, layer_sums
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("design", ["cycle", "star"])
+@pytest.mark.parametrize("variables", [1, 2, 3, 6])
+@pytest.mark.parametrize("at_once", [1, 10**9])
+def test_sums_on_the_device_are_those_of_the_kernel(
+    monkeypatch: pytest.MonkeyPatch, device: str, design: str, variables: int, at_once: int
+):
+    monkeypatch.setattr(sums_module, "_BYTES_AT_ONCE", at_once)
+    rng = np.random.default_rng(variables)
+    layout = Layout(design, variables)
+    outputs = rng.standard_normal((12, layout.rows, 4, 3, 2)).astype(np.float32)
+    outputs[:, :, 1] = 0
+    outputs[:, :, 2] *= 1e-25
+    outputs[:, :, 3] += 1000
+    order = rng.permuted(np.tile(np.arange(variables), (12, 1)), axis=1)
+    kernel = Moments.zeros(layout, [5], (4, 3, 2))
+    sums = DeviceSums(layout, 5, (4, 3, 2), torch.device(device))
+    for start, stop in ((0, 5), (5, 12)):
+        kernel.update(5, outputs[start:stop], order[start:stop])
+        sums.update(torch.from_numpy(outputs[start:stop]).to(device), order[start:stop])
+    moments = sums.moments()
+    scale = np.abs(kernel.sums).max(axis=(3, 4), keepdims=True)
+    assert_allclose(moments.sums / (scale + 1e-300), kernel.sums / (scale + 1e-300), atol=1e-12)
+    for name in ("replicates", "blocks", "pair_counts"):
+        assert_array_equal(getattr(moments, name), getattr(kernel, name))
+
+
+def test_a_spoiled_unit_spoils_no_other():
+    layout = Layout("cycle", 3)
+    outputs = torch.randn(4, 6, 2, generator=torch.Generator().manual_seed(0))
+    outputs[0, 0, 1] = torch.nan
+    order = np.tile(np.arange(3), (4, 1))
+    sums = DeviceSums(layout, 0, (2,), torch.device("cpu"))
+    sums.update(outputs, order)
+    finite = np.isfinite(sums.moments().sums[0])
+    assert finite[:, 0].all() and not finite[layout.sums["square"], 1].any()
+
+
+def test_outputs_are_summed_where_they_are():
+    layout = Layout("cycle", 2)
+    assert isinstance(layer_sums(layout, 0, (3,), torch.device("cpu")), HostSums)
+    assert isinstance(layer_sums(layout, 0, (3,), torch.device("meta")), DeviceSums)

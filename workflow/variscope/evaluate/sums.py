@@ -1,0 +1,138 @@
+"""Sums of a layer's outputs, on the device that made them.
+
+On the CPU `variscope.estimators.Moments` sums with a compiled kernel. On a GPU copying outputs to
+the host would cost more than the network, so the same terms (`variscope.estimators.cycle`, `star`)
+are summed there, in float64, and only the sums are copied. Results agree with the kernel's to the
+rounding of float64, not to the last bit: a GPU adds in another order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from variscope.estimators import Layout, Moments
+
+# Terms of so many bytes are held at once; more blocks than that are taken in turn.
+_BYTES_AT_ONCE = 256 * 2**20
+
+
+def layer_sums(
+    layout: Layout, replicate: int, unit: tuple[int, ...], device: torch.device
+) -> HostSums | DeviceSums:
+    """Return empty sums of one replicate of one layer, for outputs on ``device``."""
+    if device.type == "cpu":
+        return HostSums(layout, replicate, unit)
+    return DeviceSums(layout, replicate, unit, device)
+
+
+class HostSums:
+    """The sums of one replicate of one layer, by the compiled kernel."""
+
+    def __init__(self, layout: Layout, replicate: int, unit: tuple[int, ...]) -> None:
+        self._replicate = replicate
+        self._moments = Moments.zeros(layout, [replicate], unit)
+
+    def update(self, outputs: torch.Tensor, order: NDArray[np.int64]) -> None:
+        """Add blocks ``(block, row, *unit)`` with their permutations ``(block, D)``."""
+        self._moments.update(self._replicate, outputs.numpy(), order)
+
+    def moments(self) -> Moments:
+        """Return the sums."""
+        return self._moments
+
+
+class DeviceSums:
+    """The sums of one replicate of one layer, on a device.
+
+    Args:
+        layout: of the sums.
+        replicate: its number.
+        unit: shape of the units.
+        device: where the outputs are.
+    """
+
+    def __init__(
+        self, layout: Layout, replicate: int, unit: tuple[int, ...], device: torch.device
+    ) -> None:
+        self._layout, self._replicate, self._unit = layout, replicate, unit
+        units = int(np.prod(unit))
+        self._sums = torch.zeros((layout.sum_rows, units), dtype=torch.float64, device=device)
+        self._pairs = torch.from_numpy(layout.pair_table()).to(device)
+        self._pair_counts = torch.zeros(len(layout.pairs), dtype=torch.int64, device=device)
+        self._blocks = 0
+
+    def update(self, outputs: torch.Tensor, order: NDArray[np.int64]) -> None:
+        """Add blocks ``(block, row, *unit)`` with their permutations ``(block, D)``."""
+        blocks = len(outputs)
+        flat = outputs.reshape(blocks, self._layout.rows, -1)
+        permutation = torch.from_numpy(order).to(flat.device)
+        at_once = max(1, _BYTES_AT_ONCE // (8 * 6 * self._layout.rows * flat.shape[2]))
+        add = self._add_cycle if self._layout.design == "cycle" else self._add_star
+        for start in range(0, blocks, at_once):
+            part = slice(start, start + at_once)
+            add(flat[part], permutation[part])
+        self._blocks += blocks
+
+    def moments(self) -> Moments:
+        """Copy the sums to the host."""
+        moments = Moments.zeros(self._layout, [self._replicate], self._unit)
+        moments.sums[0] = self._sums.cpu().numpy().reshape(-1, *self._unit)
+        moments.pair_counts[0] = self._pair_counts.cpu().numpy()
+        moments.blocks[0] = self._blocks
+        return moments
+
+    def _add(self, name: str, terms: torch.Tensor) -> None:
+        """Add terms ``(block, row of the sum, unit)``."""
+        self._sums[self._layout.sums[name]] += terms.sum(dim=0)
+
+    def _add_outputs(self, f: torch.Tensor) -> None:
+        values = f.double()
+        self._add("total", values.sum(dim=1, keepdim=True))
+        self._add("square", (values * values).sum(dim=1, keepdim=True))
+
+    def _add_cycle(self, f: torch.Tensor, order: torch.Tensor) -> None:
+        n = self._layout.variables
+        step = (f - f.roll(1, dims=1)).double()  # D_k, with D_2D in the place of D_0
+        complement = (f[:, :n] - f[:, n:]).double()  # E_k
+        there, back = step[:, 1 : n + 1], step.roll(-n, dims=1)[:, 1 : n + 1]
+        passed = complement.clone()
+        passed[:, 0] = 0
+        held = complement.sum(dim=1, keepdim=True) - 2 * complement[:, :1]  # T_1
+        held = held - 2 * passed.cumsum(dim=1)  # T_k = T_1 - 2 (E_1 + ... + E_{k-1})
+        product = there * back
+        position = order.argsort(dim=1)[:, :, None].expand(-1, -1, f.shape[2])
+        for name, terms in (
+            ("S1", product),
+            ("ST", there * there + back * back),
+            ("shapley", (there - back) * held),
+            ("nonzero", (product != 0).double()),
+        ):
+            self._add(name, terms.gather(1, position))
+        self._add("variance", (complement * complement).sum(dim=1, keepdim=True))
+        self._add_outputs(f)
+        if n > 1:
+            pair = self._pairs[order, order.roll(-1, dims=1)].reshape(-1)
+            next_there, next_back = there.roll(-1, dims=1), back.roll(-1, dims=1)
+            # After D_D comes D_{D+1}, the first step back; after D_2D comes D_1.
+            next_there[:, -1], next_back[:, -1] = back[:, 0], there[:, 0]
+            terms = there * next_back + back * next_there
+            self._sums[self._layout.sums["S2"]].index_add_(0, pair, terms.reshape(len(pair), -1))
+            self._pair_counts += torch.bincount(pair, minlength=len(self._pair_counts))
+
+    def _add_star(self, f: torch.Tensor, order: torch.Tensor) -> None:
+        n = self._layout.variables
+        a, b = f[:, :1], f[:, -1:]
+        ab, ba = f[:, 1 : n + 1], f[:, n + 1 : -1]
+        d, h = (ab - a).double(), (ba - b).double()
+        self._add("S1", d * h)
+        self._add("ST", d * d + h * h)
+        self._add("nonzero", (d * h != 0).double())
+        apart = (ab - ba).double()
+        ends = (a - b).double()
+        self._add("variance", n * ends * ends + (apart * apart).sum(dim=1, keepdim=True))
+        self._add_outputs(f)
+        for row, (i, j) in enumerate(self._layout.pairs, start=self._layout.sums["S2"].start):
+            self._sums[row] += (d[:, i] * h[:, j] + d[:, j] * h[:, i]).sum(dim=0)
+        self._pair_counts += len(f)

@@ -79,6 +79,20 @@ def test_the_embedded_default_is_complete():
     assert len(names) == 12
 
 
+def test_the_order_of_the_keys_is_no_difference():
+    def backwards(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: backwards(value[key]) for key in reversed(value)}
+        return value
+
+    config = complete(yaml.safe_load((REPOSITORY / "config/config.yaml").read_text()))
+    again = complete(backwards(config))
+    assert repr(again["dataset"]) == repr(config["dataset"])
+    for section in ("models", "variable_sets"):
+        for name, value in config[section].items():
+            assert repr(again[section][name]) == repr(value)
+
+
 def test_whole_numbers_written_as_1_0_become_integers():
     config = complete(changed("seed", 3.0))
     assert config["seed"] == 3 and isinstance(config["seed"], int)

@@ -11,13 +11,14 @@ WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
 sys.path.insert(0, str(WORKFLOW))
 
 from variscope.config import typed
-from variscope.digest import code_digest
+from variscope.digest import code_digest, value_digest
 from variscope.errors import UserError
 from variscope.experiment import ROOMS, Experiment, share_package
 from variscope.jobs import WORKFLOW_PROCESS
 from variscope.plan import LAYER_PICTURES, STUDY_PICTURES
 
 share_package()
+CACHE = ".snakemake/variscope"
 os.environ[WORKFLOW_PROCESS] = str(os.getpid())
 
 # Values nested in those of `--config` are texts still.
@@ -25,9 +26,7 @@ for key, value in workflow.config_settings.config.items():
     update_config(config, {key: typed(value)})
 
 try:
-    EXPERIMENT = Experiment.open(
-        config, folder=Path.cwd(), cache=Path(".snakemake") / "variscope"
-    )
+    EXPERIMENT = Experiment.open(config, folder=Path.cwd(), cache=Path(CACHE))
 except UserError as error:
     sys.exit(f"configuration error: {error}")
 

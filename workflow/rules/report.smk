@@ -38,8 +38,9 @@ rule page:
         mem_mb=2000,
         runtime=60,
     params:
-        config=EXPERIMENT.config,
-        found=EXPERIMENT.found,
+        # A digest, since all of it would be printed wherever Snakemake says why it runs the rule.
+        experiment=value_digest([EXPERIMENT.config, EXPERIMENT.found]),
+        cache=CACHE,
         digests={"images": EXPERIMENT.dataset["listing"], "code": code("study")},
         code=code("report"),
     script:

@@ -33,7 +33,7 @@ SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Check a configuration and return it with every default filled in.
+    """Check a configuration and return it with every default, in the schema's order.
 
     Args:
         config: as read from YAML.
@@ -59,7 +59,7 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
                 f"designs.{kind}.blocks: found {designs[kind]['blocks']}; allowed: at least "
                 f"designs.replicates ({designs['replicates']}), one block a replicate"
             )
-    return completed
+    return _in_order(completed, schema)
 
 
 def designs_of(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
@@ -120,6 +120,19 @@ def _fill(instance: dict[str, Any], schema: Mapping[str, Any]) -> None:
     if isinstance(named, dict):
         for value in instance.values():
             _fill(value, named)
+
+
+def _in_order(instance: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the keys in the schema's order: how a file is laid out must not count as a change."""
+    known = schema.get("properties", {})
+    named = schema.get("additionalProperties")
+    keys = [key for key in known if key in instance] + [k for k in instance if k not in known]
+    ordered = {}
+    for key in keys:
+        sub = known.get(key, named if isinstance(named, dict) else {})
+        value = instance[key]
+        ordered[key] = _in_order(value, sub) if isinstance(value, dict) else value
+    return ordered
 
 
 def _message(error: ValidationError) -> str:

@@ -28,10 +28,13 @@ def code_digest(*rooms: str) -> str:
 
 
 def files_digest(files: Iterable[Path], relative_to: Path | None = None) -> str:
-    """Digest names and contents of files."""
+    """Digest names and contents of files.
+
+    Of a name only what is below ``relative_to`` counts, or its last part: a folder may be moved.
+    """
     digest = hashlib.sha256()
     for file in files:
-        name = file.relative_to(relative_to) if relative_to else file
+        name = file.relative_to(relative_to) if relative_to else file.name
         digest.update(f"{name}\0".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]

@@ -62,12 +62,17 @@ class Experiment:
         Raises:
             UserError: one message that names the key or file.
         """
-        completed = complete(config)
-        experiment = cls(completed, _found(completed, folder, cache), folder)
+        experiment = cls.again(config, folder, cache)
         experiment.plan.refuse_what_does_not_fit(
-            folder / "results", completed["resources"]["memory_gb"]
+            folder / "results", experiment.config["resources"]["memory_gb"]
         )
         return experiment
+
+    @classmethod
+    def again(cls, config: Mapping[str, Any], folder: Path, cache: Path) -> Experiment:
+        """As `open`, in a job of an experiment that runs: whether it fits is decided."""
+        completed = complete(config)
+        return cls(completed, _found(completed, folder, cache), folder)
 
     @cached_property
     def plan(self) -> Plan:

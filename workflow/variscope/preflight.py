@@ -89,9 +89,8 @@ def _space(
             entry["description"] = augmentation.description
             entry["bounds"] = [
                 {"name": parameter.name, "low": low, "high": high, "unit": parameter.unit}
-                for parameter, (low, high) in zip(
-                    augmentation.parameters, space.bounds(augmentation), strict=True
-                )
+                for parameter in augmentation.parameters
+                for low, high in [parameter.values(*space.size)]
             ]
             entry["options"] = {key: _plain(value) for key, value in augmentation.options.items()}
         variables.append(entry)

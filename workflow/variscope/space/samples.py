@@ -65,7 +65,12 @@ def _recipes(
     n = len(augmentations)
     most = max((len(a.parameters) for a in augmentations), default=0)
     drawn = [
-        [rng.uniform(low, high) for low, high in space.bounds(augmentation)]
+        [
+            round(rng.uniform(low, high)) if parameter.integer else rng.uniform(low, high)
+            for parameter, (low, high) in zip(
+                augmentation.parameters, space.bounds(augmentation), strict=True
+            )
+        ]
         for augmentation in augmentations
     ]
     order = rng.permutation(n)

@@ -70,6 +70,11 @@ class Parameter:
             first = last = round((low + high) / 2)
         return first - 0.5, last + 0.5
 
+    def values(self, height: int, width: int) -> tuple[float, float]:
+        """Return the lowest and highest value that is applied: of an integer, the whole numbers."""
+        low, high = self.bounds(height, width)
+        return (low + 0.5, high - 0.5) if self.integer else (low, high)
+
     def with_bounds(self, bounds: Any, owner: str) -> Parameter:
         """Return this parameter with `bounds`, two numbers in `unit` that no longer scale.
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -149,7 +150,7 @@ class Study:
         command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", snakefile]
         return command + (["--configfile", config] if config else [])
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start Snakemake as the leader of a process group, as a terminal does."""
         return subprocess.Popen(
             self.command(*arguments),
@@ -159,7 +160,8 @@ class Study:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            **options,
+            # What runs in the background of a shell ignores the interrupt; a terminal's does not.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def run(

@@ -25,8 +25,11 @@ os.environ[WORKFLOW_PROCESS] = str(os.getpid())
 for key, value in workflow.config_settings.config.items():
     update_config(config, {key: typed(value)})
 
+# The job of a cluster parses this again: whether the study fits was decided where it was started.
+OPEN = Experiment.open if workflow.is_main_process else Experiment.again
+
 try:
-    EXPERIMENT = Experiment.open(config, folder=Path.cwd(), cache=Path(CACHE))
+    EXPERIMENT = OPEN(config, folder=Path.cwd(), cache=Path(CACHE))
 except UserError as error:
     sys.exit(f"configuration error: {error}")
 
@@ -50,11 +53,30 @@ def study_of(wildcards):
     return EXPERIMENT.plan.study(wildcards.model, wildcards.set, wildcards.design)
 
 
+# Snakemake itself runs twice beside a job of a cluster, and counts as the job's memory: MiB.
+BESIDE_MB = 350
+
+
 def memory_of(stage):
-    """Memory of a job of a stage, doubled with each attempt."""
-    return lambda wildcards, attempt: study_of(wildcards).memory_mb[stage] * 2 ** (
-        attempt - 1
-    )
+    """Memory of a job of a stage and of what runs beside it, doubled with each attempt."""
+    return lambda wildcards, attempt: (
+        study_of(wildcards).memory_mb[stage] + BESIDE_MB
+    ) * 2 ** (attempt - 1)
+
+
+def doubled(megabytes):
+    """Memory of a small job, doubled with each attempt."""
+    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
+
+
+def device_of(resources):
+    """Where a job computes: on the GPU that it is given, unless the settings name the device.
+
+    The machine that runs Snakemake may have no GPU where the nodes of its cluster have.
+    """
+    if EXPERIMENT.config["evaluation"]["device"] == "auto":
+        return "cuda" if resources.gpu else "cpu"
+    return EXPERIMENT.found["device"]
 
 
 def trained_weights(wildcards):

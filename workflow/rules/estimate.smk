@@ -79,7 +79,7 @@ rule summary:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
+        mem_mb=doubled(1000),
         runtime=60,
     params:
         code=code("analyses"),

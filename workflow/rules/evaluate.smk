@@ -38,12 +38,13 @@ rule evaluate:
             for shard in study_of(wildcards).shards
             if shard.name == wildcards.shard
         ),
-        evaluation=lambda wildcards: {
+        evaluation=lambda wildcards, resources: {
             "batch_size": study_of(wildcards).batch_size,
             "threads": EXPERIMENT.config["evaluation"]["threads"],
-            "device": EXPERIMENT.found["device"],
+            "device": device_of(resources),
         },
         storage=STORAGE,
-        code=code("evaluate"),
+        # Sums in transit are the estimators' as well.
+        code=code("evaluate") + (code("moments") if STORAGE == "moments" else ""),
     script:
         "../scripts/evaluate.py"

@@ -46,7 +46,7 @@ rule samples:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1500,
+        mem_mb=doubled(1500),
         runtime=60,
     params:
         dataset=EXPERIMENT.dataset,

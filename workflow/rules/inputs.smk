@@ -14,7 +14,7 @@ rule images:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=1000,
+        mem_mb=doubled(1000),
         runtime=60,
     params:
         dataset=EXPERIMENT.dataset,
@@ -38,7 +38,7 @@ rule train:
         ENVIRONMENT
     threads: EXPERIMENT.config["evaluation"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * 2 ** (attempt - 1),
+        mem_mb=doubled(2000),
         runtime=lambda wildcards, attempt: 240 * attempt,
         gpu=GPU,
     params:
@@ -49,9 +49,9 @@ rule train:
             if key not in ("layers", "softmax")
         },
         training=EXPERIMENT.config["training"],
-        evaluation={
+        evaluation=lambda wildcards, resources: {
             "threads": EXPERIMENT.config["evaluation"]["threads"],
-            "device": EXPERIMENT.found["device"],
+            "device": device_of(resources),
         },
         code=code("train"),
     script:
@@ -72,7 +72,7 @@ rule accuracy:
         ENVIRONMENT
     threads: EXPERIMENT.config["evaluation"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * 2 ** (attempt - 1),
+        mem_mb=doubled(2000),
         runtime=120,
         gpu=GPU,
     params:
@@ -82,9 +82,9 @@ rule accuracy:
             for key, value in EXPERIMENT.model(wildcards.model).items()
             if key not in ("layers", "softmax")
         },
-        evaluation={
+        evaluation=lambda wildcards, resources: {
             "threads": EXPERIMENT.config["evaluation"]["threads"],
-            "device": EXPERIMENT.found["device"],
+            "device": device_of(resources),
         },
         code=code("train"),
     script:

@@ -35,7 +35,7 @@ rule page:
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=2000,
+        mem_mb=doubled(2000),
         runtime=60,
     params:
         # A digest, since all of it would be printed wherever Snakemake says why it runs the rule.

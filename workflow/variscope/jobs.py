@@ -51,18 +51,27 @@ def _end_with_the_workflow() -> None:
     if not workflow:
         return
 
+    parent = os.getppid()
+
     def watch() -> None:
-        while True:
-            try:
-                os.kill(workflow, 0)
-            except ProcessLookupError:
-                LOG.error("Snakemake is gone: this job ends")
-                os._exit(1)
-            except PermissionError:
-                return  # the number is another user's process: it says nothing
+        # Snakemake is the parent, or stands behind a shell. A killed parent that nobody has waited
+        # for yet keeps its number, so the number alone does not tell.
+        while os.getppid() == parent and _is_there(workflow):
             sleep(0.5)
+        LOG.error("Snakemake is gone: this job ends")
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # there, and another user's
+    return True
 
 
 class Progress:

@@ -101,7 +101,9 @@ class Evaluator:
                 start,
                 blocks.order[start : start + at_once],
                 {
-                    name: values[rows_of].reshape(len(points), rows, *values.shape[1:])
+                    name: values.index_select(0, rows_of).reshape(
+                        len(points), rows, *values.shape[1:]
+                    )
                     for name, values in unique.items()
                 },
                 len(evaluate),

@@ -1,0 +1,175 @@
+"""What evaluation costs over the bare forward pass of the same images, step by step.
+
+Run it by ``python -m benchmarks.evaluation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import median
+
+import numpy as np
+import torch
+from variscope.designs import Blocks
+from variscope.estimators import Layout
+from variscope.evaluate.device import repeatable
+from variscope.evaluate.evaluator import Evaluator
+from variscope.evaluate.sums import layer_sums
+from variscope.inputs.layers import capture
+from variscope.space.altering import alter
+from variscope.space.space import Recipes
+
+from benchmarks.measuring import Row, arguments, seconds, write
+from benchmarks.networks import NAMES, SETS, design, evaluator, photographs
+
+TARGET = 1.3
+IMAGES = 20  # at least about so many are evaluated
+
+NOTES = """
+The published layers of each network at 224 px, initial weights, {threads} thread, float32, the
+batch size that the plan chooses. `forward` is the network alone on the altered, normalised images
+in memory, in the same batches; `with moments` is everything: sampling, JPEG files of 500 x 375
+px, augmentation, hooks, expansion to the rows of the design and the sums. All milliseconds are
+for one evaluated image (rows that repeat are not evaluated); `over forward` is `with moments`
+over `forward`, target {target}. The steps are timed one by one and need not add up: `images`
+decodes each base image of a batch once; `hooks` copies the layers' outputs; `expansion` lays the
+outputs out as the design's rows; `moments` sums them; `rest` is what remains. Medians of
+{repeats} after a warm-up. `largest step` is the one beside the forward pass that costs most.
+"""
+
+
+def main(given: Sequence[str] | None = None) -> list[Row]:
+    """Run the benchmark and return its table."""
+    options = arguments(__doc__ or "", given)
+    repeats = 1 if options.quick else 3
+    rows: list[Row] = []
+    with photographs(*((2, 2) if options.quick else (10, 8))) as images, repeatable(1):
+        for name in NAMES[:1] if options.quick else NAMES:
+            for variable_set in SETS[:1] if options.quick else SETS:
+                of = evaluator(name, variable_set, images)
+                at_once = max(1, of.batch_size // design(of, 1).rows)
+                blocks = 1 if options.quick else at_once * -(-IMAGES // of.batch_size)
+                if options.quick:
+                    of.batch_size = 24
+                found = _steps(of, design(of, blocks).replicate(0), repeats)
+                rows.append({"network": name, "set": variable_set, **found})
+    notes = NOTES.format(threads=1, target=TARGET, repeats=repeats)
+    write("evaluation", "Evaluation over the bare forward pass", notes, rows, options)
+    return rows
+
+
+def _steps(of: Evaluator, blocks: Blocks, repeats: int) -> Row:
+    """Time the whole and each step on the same blocks, milliseconds an evaluated image."""
+    layout = Layout("cycle", blocks.order.shape[1])
+    sums = {layer.name: layer_sums(layout, 0, layer.shape, of.device) for layer in of.layers}
+    batches = _batches(of, blocks)
+    with torch.inference_mode():
+        base = [_pixels(of, recipes) for recipes, _ in batches]
+        ready = [(of.altered(recipes) - of._mean) / of._std for recipes, _ in batches]
+    most = max(map(len, ready))
+    kept = {layer.name: torch.zeros((most, *layer.shape), device=of.device) for layer in of.layers}
+    # One batch's outputs stand for those of all.
+    held = batches[0][1]
+    order = blocks.order[: len(held) // layout.rows]
+    expanded = [
+        kept[layer.name][held].reshape(len(order), layout.rows, *layer.shape) for layer in of.layers
+    ]
+
+    def everything(with_moments: bool) -> None:
+        for evaluated in of.replicate(blocks):
+            if with_moments:
+                for layer, outputs in evaluated.outputs.items():
+                    sums[layer].update(outputs, evaluated.order)
+
+    def forward() -> None:
+        for batch in ready:
+            of.model(batch)
+
+    def images() -> None:
+        for recipes, _ in batches:
+            of.images.load(np.unique(recipes.image))
+
+    def augmentation() -> None:
+        for pixels, (recipes, _) in zip(base, batches, strict=True):
+            (alter(pixels, recipes, of.space.augmentations) - of._mean) / of._std
+
+    def hooked() -> None:
+        names = [layer.name for layer in of.layers]
+        with capture(of.model, names, _copy_to(kept), softmax_last=of.softmax):
+            forward()
+
+    def expansion() -> None:
+        for _, held_by in batches:
+            for layer in of.layers:
+                kept[layer.name].index_select(0, held_by)
+
+    def moments() -> None:
+        for _ in batches:
+            for layer, outputs in zip(of.layers, expanded, strict=True):
+                sums[layer.name].update(outputs, order)
+
+    evaluations = sum(map(len, ready))
+    actions = {
+        "forward": forward, "alone": lambda: everything(False), "whole": lambda: everything(True),
+        "images": images, "augmentation": augmentation, "hooks": hooked, "expansion": expansion,
+        "moments": moments,
+    }  # fmt: skip
+    # In turn, so that what else the machine does falls on all alike; the first turn warms up.
+    turns: dict[str, list[float]] = {name: [] for name in actions}
+    with torch.inference_mode():
+        for turn in range(repeats + 1):
+            for name, action in actions.items():
+                taken = seconds(action, repeats=1, warm_up=0)
+                if turn:
+                    turns[name].append(1e3 * taken / evaluations)
+    medians = {name: median(taken) for name, taken in turns.items()}
+    bare, alone, whole = (medians.pop(name) for name in ("forward", "alone", "whole"))
+    steps = {**medians, "hooks": medians["hooks"] - bare}
+    steps["rest"] = whole - bare - sum(steps.values())
+    return {
+        "units": sum(layer.units for layer in of.layers),
+        "batch size": of.batch_size,
+        "evaluations": evaluations,
+        "rows": len(blocks.points) * layout.rows,
+        "forward, ms": bare,
+        "evaluator, ms": alone,
+        "with moments, ms": whole,
+        "evaluator over forward": _ratio(turns, "alone"),
+        "over forward": _ratio(turns, "whole"),
+        **{f"{name}, ms": value for name, value in steps.items()},
+        "largest step": max(steps, key=lambda name: steps[name]),
+    }
+
+
+def _ratio(turns: dict[str, list[float]], name: str) -> float:
+    """Return the median over turns of an action's time over that of the forward pass."""
+    return median(a / b for a, b in zip(turns[name], turns["forward"], strict=True))
+
+
+def _batches(of: Evaluator, blocks: Blocks) -> list[tuple[Recipes, torch.Tensor]]:
+    """Cut blocks as the evaluator does: the recipes of each batch, and which one each row holds."""
+    count, rows, factors = blocks.points.shape
+    at_once = max(1, of.batch_size // rows)
+    batches = []
+    for start in range(0, count - count % at_once, at_once):
+        points = blocks.points[start : start + at_once]
+        recipes = of.space.decode(points.reshape(-1, factors))
+        evaluate, held_by = recipes.repeats(len(points))
+        batches.append((recipes.take(evaluate), torch.from_numpy(held_by).to(of.device)))
+    return batches
+
+
+def _pixels(of: Evaluator, recipes: Recipes) -> torch.Tensor:
+    """Return the base images of recipes, float32 in [0, 1]."""
+    return torch.from_numpy(of.images.load(recipes.image)).to(of.device).float() / 255
+
+
+def _copy_to(kept: dict[str, torch.Tensor]) -> Callable[[str, torch.Tensor], None]:
+    def receive(name: str, output: torch.Tensor) -> None:
+        kept[name][: len(output)].copy_(output)
+
+    return receive
+
+
+if __name__ == "__main__":
+    main()

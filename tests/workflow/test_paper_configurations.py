@@ -1,0 +1,159 @@
+"""The published studies as configurations: what they name, what they cost, and that they run."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from PIL import Image
+from tiny import REPOSITORY, run_workflow
+from tiny_study import changed, environment
+from variscope.config import complete
+from variscope.inputs.layers import probe
+from variscope.inputs.models import build
+
+FILES = sorted((REPOSITORY / "config" / "paper").glob("*.yaml"))
+# Units of all layers as published, and the shape of the first layer.
+PUBLISHED = {
+    "alexnet": (205_672, (64, 27, 27)),
+    "vgg11": (1_539_560, (64, 112, 112)),
+    "resnet18": (553_448, (64, 56, 56)),
+}
+
+
+def paper(name: str) -> dict[str, Any]:
+    return yaml.safe_load((REPOSITORY / "config" / "paper" / f"{name}.yaml").read_text())
+
+
+def write_photographs(folder: Path) -> None:
+    """Write two classes of JPEGs, four images a class and part, larger than 224 px."""
+    from skimage import data
+
+    random = np.random.default_rng(1)
+    for label, picture in {"astronaut": data.astronaut(), "cat": data.chelsea()}.items():
+        for part in ("train", "valid"):
+            target = folder / part / label
+            target.mkdir(parents=True)
+            for number in range(4):
+                row, column = random.integers(0, np.array(picture.shape[:2]) - (270, 300))
+                crop = picture[row : row + 270, column : column + 300]
+                Image.fromarray(crop).save(target / f"{number}.JPEG", quality=92)
+
+
+def reduced(name: str, folder: Path, **changes: Any) -> dict[str, Any]:
+    """The study with initial weights, a folder of photographs, and two blocks a set.
+
+    With no weights to say it, the image size is stated.
+    """
+    write_photographs(folder / "photographs")
+    return changed(
+        paper(name),
+        {
+            "dataset.path": "photographs",
+            "dataset.image_size": 224,
+            f"models.{name}.weights": "none",
+            "designs.cycle.blocks": 2,
+            "designs.replicates": 2,
+            **changes,
+        },
+    )
+
+
+def assert_indices(folder: Path, name: str, sets: list[str]) -> None:
+    """Fail unless every published layer has its units, and Shapley effects that add up."""
+    config = paper(name)
+    units, first = PUBLISHED[name]
+    for variable_set in sets:
+        indices = folder / "results" / f"paper-{name}" / name / variable_set / "cycle" / "indices"
+        found = {path.stem: xr.open_zarr(path) for path in indices.glob("*.zarr")}
+        layers = config["models"][name]["layers"]
+        assert sorted(found) == sorted(layers)
+        assert found[layers[0]]["variance"].shape == first
+        assert sum(layer["variance"].size for layer in found.values()) == units
+        for layer in found.values():
+            total = layer["shapley"].sum("variable", skipna=False).values
+            fine = layer["status"].values == 0
+            np.testing.assert_allclose(total[fine], 1, atol=1e-5)
+            assert fine.any()
+
+
+def test_there_is_one_configuration_for_each_published_network():
+    assert [path.stem for path in FILES] == sorted(PUBLISHED)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_configuration_fits_the_schema_and_keeps_what_was_published(name: str):
+    config = complete(paper(name))
+    assert config["storage"] == "moments" and config["dataset"]["check"] == "none"
+    assert config["models"][name]["softmax"] is True
+    assert {
+        key: (value["variables"], value["auxiliary"], value["apply"])
+        for key, value in config["variable_sets"].items()
+    } == {
+        key: (variables, ["order", "class", "image", "part"], "always")
+        for key, variables in {
+            "spatial": ["erasing", "sharpness", "rolling", "grayscale", "gaussian_blur"],
+            "color": [
+                "brightness", "contrast", "saturation", "hue", "hflip", "rotation",
+                "elliptic_local_blur",
+            ],
+        }.items()
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_layers_have_the_published_units(name: str):
+    model = paper(name)["models"][name]
+    network = build(model["factory"], arguments={}, classes=None, folder=REPOSITORY, seed=1)
+    layers = probe(network, model["layers"], (3, 224, 224), softmax_last=True)
+    units, first = PUBLISHED[name]
+    assert (sum(layer.units for layer in layers), layers[0].shape) == (units, first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_plan_of_the_whole_study_is_printed(name: str, tmp_path: Path):
+    config = changed(reduced(name, tmp_path), {"designs": paper(name)["designs"]})
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(config))
+    text = plan_of(tmp_path)
+    for rows in (36_864, 45_056):
+        assert re.search(rf"rows +{rows:,}\n", text), text
+    assert f"{PUBLISHED[name][0]:,}" in text
+
+
+def plan_of(folder: Path) -> str:
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "plan", "--snakefile",
+         str(REPOSITORY / "Snakefile"), "--configfile", "plan.yaml"],
+        cwd=folder, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_alexnet_gives_indices_of_all_published_units(tmp_path: Path):
+    config = reduced("alexnet", tmp_path)
+    del config["variable_sets"]["color"]
+    run_workflow(tmp_path, config, "indices")
+    assert_indices(tmp_path, "alexnet", ["spatial"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_study_runs_from_photographs_to_the_report(name: str, tmp_path: Path):
+    run_workflow(tmp_path, reduced(name, tmp_path))
+    assert_indices(tmp_path, name, ["spatial", "color"])
+    results = tmp_path / "results" / f"paper-{name}"
+    assert "<html" in (results / "report.html").read_text()[:500].lower()
+    costs = [json.loads(path.read_text()) for path in results.rglob("cost/*.json")]
+    assert sum(cost["rows"] for cost in costs) == 2 * (18 + 22)

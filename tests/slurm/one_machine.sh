@@ -5,14 +5,14 @@
 #   one_machine.sh start [FOLDER]    write its configuration, start munged, slurmctld and slurmd
 #   one_machine.sh stop [FOLDER]     end what start started, remove what it wrote
 #
-# FOLDER (/tmp/variscope-slurm) holds state, logs and pid files. Snakemake's plugin for Slurm takes
+# FOLDER (/tmp/variscope-slurm) holds state, logs and pid files; without it, stop takes that of the
+# configuration which start wrote, also where its processes have been killed. Snakemake's plugin for Slurm takes
 # SLURM_CONF out of the environment, so the configuration must stand in /etc/slurm. One that this
 # script has not written is never touched. Needs root.
 set -euo pipefail
 
 MARK="# written by tests/slurm/one_machine.sh"
 CONFIGURATIONS=(/etc/slurm/slurm.conf /etc/slurm/gres.conf)
-FOLDER=$(realpath -m "${2:-/tmp/variscope-slurm}")
 HOST=$(hostname -s)
 
 fail() {
@@ -22,6 +22,12 @@ fail() {
 
 ours() {
     [ "$(head -n 1 "$1")" = "$MARK" ]
+}
+
+started_in() {
+    if [ -e "${CONFIGURATIONS[0]}" ] && ours "${CONFIGURATIONS[0]}"; then
+        sed -n 's|^StateSaveLocation=\(.*\)/state$|\1|p' "${CONFIGURATIONS[0]}"
+    fi
 }
 
 install_packages() {
@@ -147,6 +153,9 @@ stop() {
 }
 
 [ "$(id -u)" = 0 ] || fail "needs root"
+FOLDER=${2:-}
+if [ -z "$FOLDER" ] && [ "${1:-}" = stop ]; then FOLDER=$(started_in); fi
+FOLDER=$(realpath -m "${FOLDER:-/tmp/variscope-slurm}")
 case "${1:-}" in
     install) install_packages ;;
     start) start ;;

@@ -81,7 +81,7 @@ def missing() -> str | None:
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
         return "the plugin is not installed: pip install -r envs/requirements-slurm.txt"
     if Path("/etc/slurm/slurm.conf").exists():
-        return "/etc/slurm/slurm.conf exists: a Slurm of this machine is left alone"
+        return "there is a Slurm; one that a killed test left goes with tests/slurm/one_machine.sh stop"
     return None
 
 

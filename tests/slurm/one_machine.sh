@@ -5,10 +5,10 @@
 #   one_machine.sh start [FOLDER]    write its configuration, start munged, slurmctld and slurmd
 #   one_machine.sh stop [FOLDER]     end what start started, remove what it wrote
 #
-# FOLDER (/tmp/variscope-slurm) holds state, logs and pid files; without it, stop takes that of the
-# configuration which start wrote, also where its processes have been killed. Snakemake's plugin for Slurm takes
-# SLURM_CONF out of the environment, so the configuration must stand in /etc/slurm. One that this
-# script has not written is never touched. Needs root.
+# FOLDER (/tmp/variscope-slurm) holds state, logs and pid files; without it, stop takes the folder
+# of the configuration that start wrote. Snakemake's plugin for Slurm takes SLURM_CONF out of the
+# environment, so the configuration must stand in /etc/slurm. One that this script has not written
+# is never touched. Needs root.
 set -euo pipefail
 
 MARK="# written by tests/slurm/one_machine.sh"

@@ -81,7 +81,7 @@ def missing() -> str | None:
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
         return "the plugin is not installed: pip install -r envs/requirements-slurm.txt"
     if Path("/etc/slurm/slurm.conf").exists():
-        return "there is a Slurm; one that a killed test left goes with tests/slurm/one_machine.sh stop"
+        return "a Slurm is here; what a killed test left goes with tests/slurm/one_machine.sh stop"
     return None
 
 

@@ -1,0 +1,235 @@
+"""Hand a stored star to SALib: its problem, and the network's outputs in the order of its rows.
+
+The rows of the star stand in Saltelli's order, so that SALib analyses what the workflow stored:
+
+    from SALib.analyze import sobol
+    from variscope.salib import read_star
+
+    problem, Y = read_star("results/photographs/convnet/spatial/star", "logits")
+    indices = sobol.analyze(problem, Y[:, 3], calc_second_order=True)
+
+SALib itself is not needed here. `variscope.estimators.star.salib_indices` gives the numbers of its
+estimators for all units at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from operator import index
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variscope.errors import UserError
+from variscope.stores import chunked
+from variscope.stores.activations import ActivationsReader
+
+
+class StarTable:
+    """The outputs of one layer, ``(row, *unit)``, read from the disk as they are asked for.
+
+    Indexing is numpy's with integers and slices, and gives float64 in memory: ``Y[:, 3]`` is a
+    neuron, ``Y[:, 5, 2, 7]`` one pixel of channel 5, ``Y[:, 5]`` all of that channel at once, and
+    ``Y[:]`` the whole table. Each reading goes through the stored chunks once and checks them;
+    chunks hold many units, so that a slice of units costs little more than one.
+
+    Attributes:
+        shape: ``(row, *unit)``; rows are those of all blocks of all replicates in order, each
+            block's in Saltelli's order A, AB_1..AB_D, BA_1..BA_D, B.
+        dims: names of the dimensions, ``("row", "channel", "y", "x")`` or ``("row", "neuron")``.
+        dtype: float64. What is stored is float32: SALib would sum as it is given.
+    """
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, shards: Sequence[Path]) -> None:
+        """Open the stores of a layer, ordered by replicate.
+
+        Args:
+            shards: its groups in ``activations/<shard>/``.
+
+        Raises:
+            UserError: a store is of a cycle, is damaged, is of another study than the others, or
+                holds a replicate that another holds as well.
+        """
+        if not shards:
+            raise ValueError("a table needs one shard at least, found none")
+        readers = {path: _open_star(path) for path in shards}
+        ordered = sorted(readers, key=lambda path: int(readers[path].replicate[0]))
+        first = readers[ordered[0]]
+        for one, other in pairwise(ordered):
+            if readers[other].attributes != first.attributes or readers[other].unit != first.unit:
+                raise UserError(
+                    f"{other}: these outputs are of another study or layer than those of {one}; "
+                    "delete the one that is left over"
+                )
+            if readers[one].replicate.max() >= readers[other].replicate.min():
+                raise UserError(
+                    f"{other}: holds replicate {readers[other].replicate.min()}, which {one} holds "
+                    "as well; delete the one that is left over from an earlier run"
+                )
+        self._shards = ordered
+        self.variables = int(str(first.attributes["number_of_variables"]))
+        self.replicates = [int(n) for path in ordered for n in np.unique(readers[path].replicate)]
+        self.blocks = sum(len(reader.replicate) for reader in readers.values())
+        self.shape = (self.blocks * (2 * self.variables + 2), *first.unit)
+        self.dims = ("row", *first.dims)
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{dim}: {n}" for dim, n in zip(self.dims, self.shape, strict=True))
+        return f"<StarTable ({sizes}) of {len(self.replicates)} replicates>"
+
+    def __getitem__(self, key: Any) -> NDArray[np.float64]:
+        """Read some units: ``(row, *unit)``, less the dimensions that integers take away.
+
+        Raises:
+            IndexError: there is no such unit, or the key is not of integers and slices.
+            UserError: a chunk is missing or damaged; its file is named.
+        """
+        rows, *units = _basic(key, self.ndim)
+        # A view without memory: its shape, and numpy's own words for what is out of bounds.
+        unit = np.broadcast_to(np.float64(0), self.shape[1:])[tuple(units)].shape
+        table = np.empty((self.shape[0], *unit))
+        start = 0
+        for path in self._shards:
+            for outputs in _chunks(path, tuple(units)):
+                stop = start + outputs.shape[0] * outputs.shape[1]
+                table[start:stop] = outputs.reshape(stop - start, *unit)
+                start = stop
+        return table[rows]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read the whole table, as ``numpy.asarray`` asks."""
+        if copy is False:
+            raise ValueError("the table is on the disk: reading it always makes a copy")
+        return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
+
+
+def read_star(study: str | Path, layer: str) -> tuple[dict[str, Any], StarTable]:
+    """Return SALib's problem and table of a layer of a star that the workflow stored.
+
+    Args:
+        study: the folder ``results/<experiment>/<model>/<set>/star``.
+        layer: name of the layer.
+
+    Returns:
+        The problem, with one entry a variable of the study (``num_vars``, ``names``, ``bounds``):
+        an augmentation with all of its factors is one player, and its coordinates lie in [0, 1];
+        and the table of outputs, ``(row, *unit)``. For each unit,
+        ``SALib.analyze.sobol.analyze(problem, Y[:, unit], calc_second_order=True)``.
+
+    Raises:
+        UserError: the study is a cycle, kept no outputs, lacks the layer or a replicate, or is
+            damaged.
+    """
+    study = Path(study)
+    names, attributes = _described(study, layer)
+    found = sorted((study / "activations").glob(f"*/{layer}.zarr"))
+    # What a killed job left half written has a name that starts with a dot.
+    shards = [path for path in found if not path.parent.name.startswith(".")]
+    if not shards:
+        raise UserError(
+            f"{study / 'activations'}: no outputs of layer {layer} are stored; SALib needs them, "
+            "so run the study with storage: activations"
+        )
+    table = StarTable(shards)
+    expected = attributes["replicates"], attributes["blocks"], len(names)
+    held = len(table.replicates), table.blocks, table.variables
+    if held != expected or table.replicates != list(range(expected[0])):
+        raise UserError(
+            f"{study / 'activations'}: found {_sizes(held)}, but the indices are of "
+            f"{_sizes(expected)}; delete this directory and run the study again"
+        )
+    return problem(names), table
+
+
+def problem(variables: Sequence[str]) -> dict[str, Any]:
+    """Return SALib's problem of these variables: each one player with the bounds [0, 1]."""
+    names = list(map(str, variables))
+    return {"num_vars": len(names), "names": names, "bounds": [[0.0, 1.0] for _ in names]}
+
+
+def _described(study: Path, layer: str) -> tuple[list[str], dict[str, Any]]:
+    """Read the names of the variables, and what the study was, from the indices of a layer."""
+    path = study / "indices" / f"{layer}.zarr"
+    if not path.is_dir():
+        known = sorted(p.name.removesuffix(".zarr") for p in path.parent.glob("*.zarr"))
+        raise UserError(
+            f"{path}: no such layer in this study; it holds {', '.join(known) or 'none'}"
+        )
+    group = chunked.open_group(path)
+    attributes = dict(group.attrs)
+    if attributes.get("design") != "star":
+        raise UserError(_not_salibs(study, attributes.get("design")))
+    names = chunked.read(chunked.open_array(group, "variable"))
+    return [str(name) for name in names], attributes
+
+
+def _open_star(path: Path) -> ActivationsReader:
+    """Open the stored outputs of a star."""
+    reader = ActivationsReader(path)
+    if reader.attributes.get("design") != "star":
+        raise UserError(_not_salibs(path, reader.attributes.get("design")))
+    return reader
+
+
+def _not_salibs(path: Path, design: object) -> str:
+    return (
+        f"{path}: these rows are of the design {design}, but only the star's rows are SALib's; "
+        "run the study with star under designs"
+    )
+
+
+def _sizes(counts: tuple[int, int, int]) -> str:
+    return "{} replicates, {} blocks and {} variables".format(*counts)
+
+
+def _basic(key: Any, ndim: int) -> list[int | slice]:
+    """Return a key as one integer or slice a dimension.
+
+    Raises:
+        IndexError: it has too many entries, or one of another kind.
+    """
+    entries = list(key) if isinstance(key, tuple) else [key]
+    if (at := next((k for k, e in enumerate(entries) if e is Ellipsis), None)) is not None:
+        entries[at : at + 1] = [slice(None)] * (ndim - len(entries) + 1)
+    entries += [slice(None)] * (ndim - len(entries))
+    if len(entries) != ndim:
+        raise IndexError(f"{len(entries)} indices for the {ndim} dimensions of the table")
+    return [_integer_or_slice(entry) for entry in entries]
+
+
+def _integer_or_slice(entry: Any) -> int | slice:
+    if isinstance(entry, slice) and (entry.step is None or entry.step > 0):
+        return entry
+    try:
+        return index(entry)
+    except TypeError:
+        raise IndexError(
+            f"found {entry!r}; allowed: integers, and slices that go forward"
+        ) from None
+
+
+def _chunks(path: Path, units: tuple[int | slice, ...]) -> Iterator[NDArray[np.float32]]:
+    """Yield a store's outputs of some units, ``(block, row, *unit)``, each chunk checked."""
+    array = chunked.open_array(chunked.open_group(path), "activations")
+    chunked.check_complete(array)
+    size = array.chunks[0]
+    for start in range(0, array.shape[0], size):
+        try:
+            outputs = np.asarray(array[(slice(start, start + size), slice(None), *units)])
+        except Exception as error:
+            chunked.name_damage(array, error)
+            raise
+        yield outputs

@@ -52,6 +52,7 @@ def every_figure(tree: xr.DataTree, channels: int = 2) -> dict[str, Figure]:
     made = {name: getattr(figures, name)(tree) for name in TREE_FIGURES}
     for layer, data in layers(tree).items():
         made[f"maps {layer}"] = figures.maps(data, channels=channels)
+        made[f"pair maps {layer}"] = figures.pair_maps(data)
         made[f"moments {layer}"] = figures.moments(data, channels=channels)
         made[f"specialised {layer}"] = figures.specialised(data, table)
     made["pairs of a layer"] = figures.pairs(data)
@@ -183,7 +184,7 @@ def test_a_layer_without_any_index_leaves_gaps_and_no_error():
     data["status"][:] = 1
     data["variance"][:] = 0
     study = synthetic.study({"dead": data, "conv1": synthetic.dataset(size=(3, 2, 2))})
-    assert len(every_figure(study)) == len(TREE_FIGURES) + 7
+    assert len(every_figure(study)) == len(TREE_FIGURES) + 9
 
 
 # Pairs

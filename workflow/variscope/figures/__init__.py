@@ -7,6 +7,7 @@ here, and pyplot's state is not touched.
 
 from variscope.figures.heat_maps import summary
 from variscope.figures.lines import comparison, convergence, depth
+from variscope.figures.map_triangles import pair_maps
 from variscope.figures.moment_maps import moments
 from variscope.figures.pair_triangles import pairs
 from variscope.figures.sample_images import samples
@@ -20,6 +21,7 @@ __all__ = [
     "depth",
     "maps",
     "moments",
+    "pair_maps",
     "pairs",
     "samples",
     "save",

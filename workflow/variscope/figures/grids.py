@@ -86,13 +86,58 @@ def cell_size(
     return width, width * aspect
 
 
-def share_bar(figure: Figure, image: AxesImage, *, bottom: float, label: str) -> Axes:
+def triangle_grid(
+    figure: Figure, count: int, cell: tuple[float, float], *, left: float, top: float, gap: float
+) -> dict[tuple[int, int], Axes]:
+    """Return axes for the pairs (i, j) of `count` things, i < j, row i above row i + 1.
+
+    `cell` is width and height in inches; `left` and `top` are the margins of the first row's
+    first cell, that of the pair (0, 1), and `gap` is between cells.
+    """
+    width, height = figure.get_size_inches()
+    return {
+        (i, j): figure.add_axes(
+            (
+                (left + (j - 1) * (cell[0] + gap)) / width,
+                1 - (top + i * (cell[1] + gap) + cell[1]) / height,
+                cell[0] / width,
+                cell[1] / height,
+            )
+        )
+        for i in range(count)
+        for j in range(i + 1, count)
+    }
+
+
+def scale_ticks(top: float) -> list[float]:
+    """Return the ticks of a square root scale from 0 to `top`: both ends, round numbers between.
+
+    They are far enough apart for their numbers to be read on the bar of `share_bar`.
+    """
+    steps = [float(f"{step}e{power}") for power in range(3, -7, -1) for step in (5, 2, 1)]
+    apart = 0.15  # of the bar's length
+    ticks = [top]
+    for step in steps:
+        place = math.sqrt(step / top)
+        if place >= apart and math.sqrt(ticks[-1] / top) - place >= apart:
+            ticks.append(step)
+    return [0.0, *reversed(ticks)]
+
+
+def share_bar(
+    figure: Figure,
+    image: AxesImage,
+    *,
+    bottom: float,
+    label: str,
+    ticks: Sequence[float] = SHARE_TICKS,
+) -> Axes:
     """Draw the colour bar of shares, lying, `bottom` inches above the figure's foot."""
     width, height = figure.get_size_inches()
     bar_width = min(2.6, 0.5 * width)
     ax = figure.add_axes((0.2 / width, bottom / height, bar_width / width, 0.1 / height))
-    bar = figure.colorbar(image, cax=ax, orientation="horizontal", ticks=SHARE_TICKS)
-    bar.ax.set_xticklabels([f"{tick:g}" for tick in SHARE_TICKS])
+    bar = figure.colorbar(image, cax=ax, orientation="horizontal", ticks=ticks)
+    bar.ax.set_xticklabels([f"{tick:.2g}" for tick in ticks])
     bar.ax.minorticks_off()
     bar.ax.tick_params(labelsize=SMALL, length=2, width=0.5, pad=1.5)
     bar.outline.set_linewidth(0.4)
@@ -106,27 +151,36 @@ def share_bar(figure: Figure, image: AxesImage, *, bottom: float, label: str) ->
     return ax
 
 
+def width_of(text: str) -> float:
+    """Return about how many inches a small text takes."""
+    return 0.058 * len(text)
+
+
 def title_room(titles: Sequence[str]) -> float:
     """Return the inches that slanted column titles take above a grid."""
-    longest = max(map(len, titles))
-    return 0.18 + longest * 0.058 * math.sin(math.radians(TITLE_SLANT))
+    return 0.18 + max(map(width_of, titles)) * math.sin(math.radians(TITLE_SLANT))
 
 
 def column_titles(axes: Sequence[Axes], titles: Sequence[str]) -> None:
     """Write the titles of columns, slanted where they would meet."""
     for ax, title in zip(axes, titles, strict=True):
-        ax.annotate(
-            title,
-            (0.35, 1.0),
-            xytext=(0, 3),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            rotation=TITLE_SLANT,
-            ha="left",
-            va="bottom",
-            fontsize=SMALL,
-            rotation_mode="anchor",
-        )
+        slanted_title(ax, title)
+
+
+def slanted_title(ax: Axes, title: str) -> None:
+    """Write the title of a column above its first cell."""
+    ax.annotate(
+        title,
+        (0.35, 1.0),
+        xytext=(0, 3),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        rotation=TITLE_SLANT,
+        ha="left",
+        va="bottom",
+        fontsize=SMALL,
+        rotation_mode="anchor",
+    )
 
 
 def row_label(ax: Axes, text: str) -> None:

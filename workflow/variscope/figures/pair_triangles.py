@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from variscope.analyses.pairs import pair_places
 from variscope.analyses.reading import (
     INDEX_NAMES,
     confidence_percent,
@@ -43,13 +44,11 @@ def pair_matrix(dataset: xr.Dataset) -> np.ndarray:
 
     Filled above the diagonal; NaN elsewhere and for pairs that the design does not give.
     """
-    names = variables(dataset)
-    place = {name: k for k, name in enumerate(names)}
-    matrix = np.full((3, len(names), len(names)), np.nan)
+    count = len(variables(dataset))
+    matrix = np.full((3, count, count), np.nan)
+    rows, columns = np.array(pair_places(dataset), dtype=int).reshape(-1, 2).T
     for part, array in enumerate(estimate(dataset, "S2_layer")):
-        for pair, number in zip(dataset["pair"].values, np.asarray(array), strict=True):
-            first, second = sorted(place[name] for name in str(pair).split(":"))
-            matrix[part, first, second] = number
+        matrix[part, rows, columns] = array
     return matrix
 
 
@@ -122,6 +121,14 @@ def _hatched(row: int, column: int) -> Rectangle:
     )
 
 
+def no_pairs() -> Figure:
+    """Return the picture of pairs of a study that has none, which says so."""
+    figure = new_figure(0.9, constrained=False)
+    set_title(figure, "Pair index S2", height=0.06)
+    figure.text(0.01, 0.35, "A study of one variable has no pairs.", fontsize=SMALL)
+    return figure
+
+
 def pairs(results: xr.Dataset | xr.DataTree) -> Figure:
     """Show the pair indices S2 of a layer, or of all layers of a study, as upper triangles.
 
@@ -134,10 +141,7 @@ def pairs(results: xr.Dataset | xr.DataTree) -> Figure:
     first = next(iter(found.values()))
     names = labels(variables(first))
     if len(names) < 2:
-        figure = new_figure(0.9, constrained=False)
-        set_title(figure, "Pair index S2", height=0.06)
-        figure.text(0.01, 0.35, "A study of one variable has no pairs.", fontsize=SMALL)
-        return figure
+        return no_pairs()
     matrices = [pair_matrix(data) for data in found.values()]
     top = max((float(np.nanmax(m[0], initial=0.0)) for m in matrices), default=0.0)
     norm = PowerNorm(0.5, 0.0, max(top, SMALLEST_SCALE), clip=True)

@@ -25,6 +25,7 @@ with job(snakemake.log[0]):
         LOG.info("%s", kind)
     draw_layer = {
         "maps": lambda data: figures.maps(data, index),
+        "pair_maps": figures.pair_maps,
         "moments": figures.moments,
         "specialised": lambda data: figures.specialised(data, table),
     }

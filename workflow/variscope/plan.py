@@ -20,7 +20,7 @@ from variscope.estimators import Layout
 
 # The kinds of pictures: of a whole study, and of each of its layers.
 STUDY_PICTURES = ("summary", "depth", "comparison", "convergence", "pairs")
-LAYER_PICTURES = ("maps", "moments", "specialised")
+LAYER_PICTURES = ("maps", "pair_maps", "moments", "specialised")
 
 MIB = 2**20
 GIB = 2**30

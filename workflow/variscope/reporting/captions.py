@@ -41,6 +41,16 @@ CAPTIONS = {
         "on one scale from 0 to 1. Units that never change have no share and are hatched or "
         "left out."
     ),
+    "pair_maps": (
+        "S2 of every pair of variables at every unit: what the two do together beyond what each "
+        "does by itself. In feature maps each cell is the picture plane, weighted by variance over "
+        "all channels. Note the scale: it is one for all cells, ends at the largest estimate, and "
+        "its colours are on the square root; estimates below 0, which are sampling noise, take the "
+        "colour of 0. In other layers the units of each cell are sorted by their S2, with "
+        "{level} intervals, which end where the cell does. Framed: pairs whose {level} interval "
+        "for the whole layer leaves out 0; in the others much of what is seen may be noise. "
+        "Hatched: pixels that never change, and pairs which the design does not give."
+    ),
     "moments": (
         "Mean, variance and coefficient of variation (standard deviation over absolute mean) of "
         "the units when all variables vary. Each has its own scale; the coefficient's ends at its "

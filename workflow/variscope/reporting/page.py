@@ -33,6 +33,7 @@ TITLES = {
     "convergence": "How intervals shrink",
     "pairs": "Pairs of variables",
     "maps": "Maps",
+    "pair_maps": "Maps of pairs",
     "moments": "Mean and variance",
     "specialised": "Most specialised units",
     "samples": "Sample images",

@@ -6,7 +6,7 @@ import yaml
 from variscope.experiment import Experiment
 from variscope.jobs import job
 from variscope.reporting.gather import gather
-from variscope.reporting.page import write
+from variscope.reporting.page import build
 from variscope.stores.atomic import new_file
 
 with job(snakemake.log[0]):
@@ -17,4 +17,5 @@ with job(snakemake.log[0]):
     report = gather(config, experiment.found, folder, snakemake.params.digests)
     with new_file(snakemake.output.config) as file:
         file.write_text(yaml.safe_dump(config, sort_keys=False))
-    write(report, snakemake.output.page)
+    with new_file(snakemake.output.page) as file:
+        file.write_text(build(report), encoding="utf-8")

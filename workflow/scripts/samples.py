@@ -7,6 +7,7 @@ from variscope import figures
 from variscope.inputs.opening import make_space, open_table
 from variscope.jobs import job
 from variscope.space.samples import sample_rows
+from variscope.stores.atomic import naming_a_full_disk
 
 with job(snakemake.log[0]):
     dataset, variable_set = snakemake.params.dataset, snakemake.params.variable_set
@@ -17,4 +18,5 @@ with job(snakemake.log[0]):
     title = f"Sample images, {snakemake.wildcards.set} set"
     columns = min(6, -(-(len(space.augmentations) + 2) // 2))
     picture = figures.samples(rows, columns=columns, title=title)
-    figures.save(picture, Path(snakemake.output.svg).with_suffix(""))
+    with naming_a_full_disk(snakemake.output.svg):
+        figures.save(picture, Path(snakemake.output.svg).with_suffix(""))

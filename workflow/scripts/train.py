@@ -1,5 +1,6 @@
 """Train a model on the train part."""
 
+import io
 import json
 from pathlib import Path
 
@@ -29,7 +30,10 @@ with job(snakemake.log[0]):
             on_progress=lambda done, total: progress(1),
             **snakemake.params.training,
         )
+    # torch's own writer does not say why it failed, and the file system does.
+    weights = io.BytesIO()
+    torch.save(network.cpu().state_dict(), weights)
     with new_file(snakemake.output.weights) as file:
-        torch.save(network.cpu().state_dict(), file)
+        file.write_bytes(weights.getbuffer())
     with new_file(snakemake.output.history) as file:
         pd.DataFrame(history).to_csv(file, index=False)

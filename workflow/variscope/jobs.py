@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from variscope.errors import UserError
+from variscope.stores.atomic import naming_a_full_disk, why_full
 
 LOG = logging.getLogger("variscope")
 
@@ -24,7 +25,8 @@ WORKFLOW_PROCESS = "VARISCOPE_WORKFLOW_PROCESS"
 @contextmanager
 def job(log: str) -> Iterator[None]:
     """Log to a file; a `UserError` ends it with its message alone, others with a traceback."""
-    handler = logging.FileHandler(log, mode="w")
+    with naming_a_full_disk(log):
+        handler = _LogFile(log, mode="w")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
@@ -40,6 +42,15 @@ def job(log: str) -> Iterator[None]:
         LOG.exception("failed")
         raise
     LOG.info("done in %.1f s", monotonic() - start)
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that a full disk does not end: what it did not take is written once it can be."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if error is None or why_full(error) is None:
+            super().handleError(record)
 
 
 def _end_with_the_workflow() -> None:

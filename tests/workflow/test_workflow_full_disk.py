@@ -1,0 +1,58 @@
+"""A disk that fills up during a run: the job says what did not fit, and the run goes on later."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_disk import fill, small_disk
+from tiny_study import Study, assert_same_numbers
+
+SHARD = "replicates-000-001"
+# Of rules that write much, the last first: what goes before the run, what the full disk does not
+# take of it, both from the folder of the study, and the log.
+WRITTEN = {
+    "draw": ("figures", "figures/summary.svg", "draw-net-small-cycle"),
+    "estimate": ("indices", "indices", "indices-net-small-cycle"),
+    "moments": (f"moments/{SHARD}", f"moments/{SHARD}", f"moments-net-small-cycle-{SHARD}"),
+    "evaluate": (
+        f"activations/{SHARD}",
+        f"activations/{SHARD}",
+        f"evaluate-net-small-cycle-{SHARD}",
+    ),
+}
+
+
+@pytest.fixture
+def study(finished: Study, tmp_path: Path) -> Iterator[Study]:
+    """The finished study, with its results on a disk of their own."""
+    with small_disk(tmp_path / "study" / "results", mebibytes=64):
+        yield finished.copy(tmp_path / "study")
+
+
+def test_each_stage_names_what_a_full_disk_did_not_take_and_a_later_run_ends_well(
+    finished: Study, study: Study
+) -> None:
+    # The plan counts it as what an earlier run has left: the disk fills up unforeseen.
+    filler = study.results / "filler"
+    for rule, (cleared, place, log) in WRITTEN.items():
+        target = study.indices.parent / place
+        shutil.rmtree(study.indices.parent / cleared)
+        fill(filler, leave=16_384)
+        done = study.run(str(target.relative_to(study.folder)), "--cores", "1", fails=True)
+        output = done.stdout + done.stderr
+        message = f"{target.relative_to(study.folder)}: cannot be written, the disk is full"
+        assert f"error: {message}" in output, output
+        assert re.search(rf"Error in rule {rule}\b", output)
+        assert "Traceback" not in output
+        assert message in (study.results / "logs" / f"{log}.log").read_text()
+        assert not target.exists()
+        assert not list(study.results.rglob("*partial*"))
+        filler.unlink()
+    done = study.run("--cores", "2")
+    assert "Nothing to be done" not in done.stdout + done.stderr
+    assert study.rules_that_would_run() == {}
+    assert_same_numbers(finished.indices, study.indices)

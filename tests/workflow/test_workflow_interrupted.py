@@ -6,50 +6,14 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from subprocess import Popen
 
-import psutil
 import pytest
-from tiny_study import Study, assert_same_numbers
+from tiny_study import Study, assert_same_numbers, in_the_middle
 from variscope.errors import UserError
 from variscope.stores.activations import ActivationsReader
 from variscope.stores.moments import read_moments
 from variscope.stores.results import read_dataset
-
-
-def until(condition: Callable[[], object], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
-@contextmanager
-def in_the_middle(study: Study) -> Iterator[tuple[Popen[str], list[psutil.Process]]]:
-    """Start the evaluation and stop it inside its second batch; give Snakemake and its jobs."""
-    (study.folder / "wait").touch()
-    run = study.start("indices", "--cores", "1")
-    try:
-        until(lambda: (study.folder / "waiting").exists() or run.poll() is not None)
-        assert run.poll() is None, run.communicate()[0]
-        jobs = [
-            process
-            for process in psutil.Process(run.pid).children(recursive=True)
-            if any("evaluate.py" in word for word in process.cmdline())
-            and "python" in process.name()
-        ]
-        assert jobs
-        yield run, jobs
-        until(lambda: not any(job.is_running() and job.status() != "zombie" for job in jobs), 30)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
-        run.communicate()
-        (study.folder / "wait").unlink()
-        (study.folder / "waiting").unlink(missing_ok=True)
 
 
 def assert_complete_or_absent(study: Study) -> None:

@@ -9,14 +9,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import xarray as xr
 import yaml
@@ -234,6 +237,38 @@ def copy_clone(target: Path) -> Path:
         shutil.copytree(REPOSITORY / name, target / name)
     shutil.copy2(REPOSITORY / "Snakefile", target)
     return target
+
+
+def until(condition: Callable[[], object], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@contextmanager
+def in_the_middle(study: Study) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
+    """Start the evaluation and stop it inside its second batch; give Snakemake and its jobs."""
+    (study.folder / "wait").touch()
+    run = study.start("indices", "--cores", "1")
+    try:
+        until(lambda: (study.folder / "waiting").exists() or run.poll() is not None)
+        assert run.poll() is None, run.communicate()[0]
+        jobs = [
+            process
+            for process in psutil.Process(run.pid).children(recursive=True)
+            if any("evaluate.py" in word for word in process.cmdline())
+            and "python" in process.name()
+        ]
+        assert jobs
+        yield run, jobs
+        until(lambda: not any(job.is_running() and job.status() != "zombie" for job in jobs), 30)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.communicate()
+        (study.folder / "wait").unlink(missing_ok=True)
+        (study.folder / "waiting").unlink(missing_ok=True)
 
 
 def refusal(config: Mapping[str, Any], folder: Path) -> str:

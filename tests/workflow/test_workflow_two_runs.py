@@ -1,0 +1,33 @@
+"""Two runs on the same results folder: the second is refused, and the first goes on unharmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tiny_study import Study, assert_same_numbers, in_the_middle
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_second_run_is_refused_before_its_first_job_and_the_first_ends_well(
+    finished: Study, unevaluated: Study
+) -> None:
+    with in_the_middle(unevaluated) as (first, _):
+        before = contents(unevaluated.results)
+        second = unevaluated.run("--cores", "1", fails=True)
+        output = second.stdout + second.stderr
+        # The message names the folder, and how a lock that nobody holds any more is taken away.
+        assert "Directory cannot be locked" in output
+        assert f"\n{unevaluated.folder}\n" in output
+        assert "--unlock" in output
+        assert "Traceback" not in output
+        assert "\nrule " not in output
+        assert contents(unevaluated.results) == before
+        # A dry run beside it is no second run.
+        assert unevaluated.rules_that_would_run("indices")["moments"] == 2
+        (unevaluated.folder / "wait").unlink()
+        assert first.wait(120) == 0
+    assert_same_numbers(finished.indices, unevaluated.indices)
+    assert not list(unevaluated.results.rglob(".partial*"))

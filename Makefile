@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test check clean
+.PHONY: run test check slurm clean
 
 run: .venv/run
 	$(BIN)/snakemake --cores all
@@ -18,6 +18,10 @@ check: .venv/test
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
+# Starts and stops a Slurm on this machine: as root, after tests/slurm/one_machine.sh install.
+slurm: .venv/slurm
+	$(BIN)/python -m pytest -rs -m 'slurm and not slow' tests/slurm
+
 .venv/run: envs/requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -r envs/requirements.txt
@@ -26,6 +30,10 @@ check: .venv/test
 
 .venv/test: .venv/run envs/requirements-test.txt
 	$(BIN)/pip install --quiet -r envs/requirements-test.txt
+	touch $@
+
+.venv/slurm: .venv/test envs/requirements-slurm.txt
+	$(BIN)/pip install --quiet -r envs/requirements-slurm.txt
 	touch $@
 
 clean:

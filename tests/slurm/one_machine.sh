@@ -37,7 +37,10 @@ install_packages() {
 
 configure() {
     local cpus memory
+    # At least two, as a group of small jobs asks for, also where this process may use one alone:
+    # a job that asks for more than the node has waits for ever.
     cpus=$(nproc)
+    [ "$cpus" -ge 2 ] || cpus=2
     memory=$(awk '/^MemTotal/ { print int($2 / 1024 * 0.9) }' /proc/meminfo)
     mkdir -p /etc/slurm
     cat >/etc/slurm/slurm.conf <<END
@@ -47,11 +50,12 @@ SlurmctldHost=$HOST(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$FOLDER/run/munge.socket
+AuthInfo=socket=$FOLDER/run/munge.socket,cred_expire=20
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 StateSaveLocation=$FOLDER/state
 SlurmdSpoolDir=$FOLDER/spool
 SlurmctldPidFile=$FOLDER/run/slurmctld.pid
+SlurmdParameters=config_overrides
 SlurmdPidFile=$FOLDER/run/slurmd.pid
 SlurmctldLogFile=$FOLDER/log/slurmctld.log
 SlurmdLogFile=$FOLDER/log/slurmd.log
@@ -71,14 +75,16 @@ JobCompType=jobcomp/none
 DefMemPerCPU=500
 GresTypes=gpu
 AccountingStorageType=accounting_storage/none
-NodeName=$HOST NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory Gres=gpu:1 State=UNKNOWN
+NodeName=$HOST NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory Gres=gpu:2 State=UNKNOWN
 PartitionName=cpu Nodes=$HOST Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=$HOST MaxTime=INFINITE State=UP
 END
-    # A stand-in for a GPU: Slurm counts and hands out the device, and nobody opens it.
+    # Stand-ins for GPUs, two, so that two shards run at once: Slurm counts and hands out the files,
+    # and nobody opens them.
+    touch "$FOLDER"/gpu{0,1}
     cat >/etc/slurm/gres.conf <<END
 $MARK
-NodeName=$HOST Name=gpu File=/dev/tty0
+NodeName=$HOST Name=gpu File=$FOLDER/gpu[0-1]
 END
 }
 

@@ -1,7 +1,9 @@
 """A study through profiles/slurm, on a Slurm of this one machine: the numbers of a local run.
 
-`tests/slurm/one_machine.sh install` gets what it needs, as root; `pytest -m slurm` runs it. The GPU
-is a stand-in that Slurm counts and hands out: the settings name the CPU.
+`tests/slurm/one_machine.sh install` gets what it needs, as root; `pytest -m slurm` runs it,
+`make slurm` without the slow ones. The GPU is a stand-in that Slurm counts and hands out: the
+settings name the CPU. Nearly all of the time is waiting: the plugin asks after 2 s, and then each
+time 10 s later than before, until a job has ended.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,12 +32,15 @@ ONE_MACHINE = Path(__file__).parent / "one_machine.sh"
 INDICES = Path("results", "tiny", "net", "set", "cycle", "indices")
 CACHE = Path(".snakemake", "variscope", "preflight-tiny.json")
 
-# While a file `wait` lies in the working directory, the network stops in the jobs of Slurm.
-WAITING = """
+# In the jobs of Slurm, the network stops while a file `wait` lies in the working directory, and
+# takes memory where a file `hungry` does: with all else more than a job of the evaluation asks for,
+# and less than twice that.
+FAULTS = """
 import os
 import time
 from pathlib import Path
 
+HUNGER = 800  # MiB
 _network = network
 
 
@@ -49,6 +55,9 @@ def wait(module, arguments):
     while Path("wait").exists():
         Path("waiting").write_text(os.environ["SLURM_JOB_ID"])
         time.sleep(0.1)
+    if Path("hungry").exists():
+        taken = bytearray(b"x") * (HUNGER * 2**20)
+        time.sleep(6)  # Slurm looks every second
 """
 
 CONFIG: dict[str, Any] = {
@@ -104,17 +113,30 @@ def write_study(folder: Path) -> None:
     """Write images, network and configuration: the same in each working directory."""
     images, labels = photographs()
     np.savez(folder / "images.npz", images=images, labels=labels, part=np.ones(len(labels), int))
-    (folder / "net.py").write_text(NETWORK + WAITING)
+    (folder / "net.py").write_text(NETWORK + FAULTS)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
 
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory, slurm: None) -> Path:
-    """The indices of a run on this machine without Slurm."""
+    """The working directory of a run on this machine without Slurm."""
     folder = tmp_path_factory.mktemp("local")
     write_study(folder)
     run_workflow(folder, CONFIG, "indices")
-    return folder / INDICES
+    return folder
+
+
+@pytest.fixture
+def unfinished(local: Path, tmp_path: Path) -> Path:
+    """A copy of it without one shard's activations and all that follows from them."""
+    folder = tmp_path / "unfinished"
+    shutil.copytree(local, folder)
+    shutil.rmtree(folder / INDICES)
+    for kind in ("activations", "moments"):
+        shards = sorted((folder / INDICES.with_name(kind)).iterdir())
+        assert len(shards) == 2
+        shutil.rmtree(shards[1])
+    return folder
 
 
 @contextmanager
@@ -131,12 +153,14 @@ def started(folder: Path, *targets: str) -> Iterator[subprocess.Popen[str]]:
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
+            # What runs in the background of a shell ignores the interrupt; a terminal's does not.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         try:
             yield run
         finally:
             if run.poll() is None:
-                run.terminate()  # it cancels its jobs
+                run.send_signal(signal.SIGINT)  # it cancels its jobs
                 try:
                     run.wait(timeout=60)
                 except subprocess.TimeoutExpired:
@@ -177,6 +201,11 @@ def jobs() -> list[dict[str, str]]:
     return [{key: value for key, _, value in words} for words in fields]
 
 
+def megabytes(job: dict[str, str]) -> int:
+    """What a job asked for."""
+    return int(job["MinMemoryNode"].removesuffix("M"))
+
+
 def assert_same_numbers(one: Path, other: Path) -> None:
     """Fail unless two folders of indices hold the same arrays to the last bit."""
     layers = sorted(path.name for path in one.glob("*.zarr"))
@@ -196,7 +225,7 @@ def test_slurm_gives_the_numbers_of_a_local_run(local: Path, tmp_path: Path) -> 
     before = {job["JobId"] for job in jobs()}
     with started(tmp_path) as run:
         output = output_of(run, tmp_path)
-    assert_same_numbers(local, tmp_path / INDICES)
+    assert_same_numbers(local / INDICES, tmp_path / INDICES)
     assert (tmp_path / "results" / "tiny" / "report.html").stat().st_size > 10_000
     ran = [job for job in jobs() if job["JobId"] not in before]
     # None was killed for its memory: what the rules ask for is enough.
@@ -215,26 +244,41 @@ def test_slurm_gives_the_numbers_of_a_local_run(local: Path, tmp_path: Path) -> 
         assert "Nothing to be done" in output_of(run, tmp_path)
 
 
-# Slurm starts a job of a lost node again after two minutes, by itself.
+# Slurm starts a job of a lost node again after its cred_expire, by itself.
 @pytest.mark.parametrize("lost", ["job", pytest.param("node", marks=pytest.mark.slow)])
 def test_a_lost_job_is_run_again_and_gives_the_same_numbers(
-    lost: str, local: Path, tmp_path: Path
+    lost: str, local: Path, unfinished: Path
 ) -> None:
-    write_study(tmp_path)
-    (tmp_path / "wait").touch()
-    with started(tmp_path, "indices") as run:
-        number = waiting_job(run, tmp_path)
+    (unfinished / "wait").touch()
+    with started(unfinished, "indices") as run:
+        number = waiting_job(run, unfinished)
         if lost == "job":
             command("scancel", number)
         else:
             # Slurm takes the node for lost, and finds it again: slurmd still answers.
             host = command("hostname", "-s").strip()
             command("scontrol", "update", f"NodeName={host}", "State=DOWN", "Reason=lost")
-        (tmp_path / "wait").unlink()
-        output = output_of(run, tmp_path)
+        (unfinished / "wait").unlink()
+        output = output_of(run, unfinished)
     if lost == "job":
         assert "Trying to restart" in output, output[-6000:]
     else:
         again = next(job for job in jobs() if job["JobId"] == number)
         assert (again["Restarts"], again["JobState"]) == ("1", "COMPLETED")
-    assert_same_numbers(local, tmp_path / INDICES)
+    assert_same_numbers(local / INDICES, unfinished / INDICES)
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_for_its_memory_gets_twice_as_much_and_gives_the_same_numbers(
+    local: Path, unfinished: Path
+) -> None:
+    (unfinished / "hungry").touch()
+    before = {job["JobId"] for job in jobs()}
+    with started(unfinished, "indices") as run:
+        output = output_of(run, unfinished)
+    assert "Trying to restart" in output, output[-6000:]
+    first, second = [job for job in jobs() if job["JobId"] not in before][:2]
+    assert (first["Partition"], second["Partition"]) == ("gpu", "gpu")
+    assert (first["JobState"] == "COMPLETED", second["JobState"]) == (False, "COMPLETED")
+    assert megabytes(second) == 2 * megabytes(first)
+    assert_same_numbers(local / INDICES, unfinished / INDICES)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import IO, Any
 
 from tqdm import tqdm
 
@@ -20,6 +22,34 @@ LOG = logging.getLogger("variscope")
 
 # Holds the process id of the workflow that jobs on this machine belong to.
 WORKFLOW_PROCESS = "VARISCOPE_WORKFLOW_PROCESS"
+
+# Open for as long as this process lives.
+_held: list[IO[str]] = []
+
+
+def hold(results: Path) -> None:
+    """Keep a results folder from other runs until this process ends, also where it is killed.
+
+    Snakemake locks its working directory. Results that two working directories share, through a
+    link or a mount, need this lock of their own. File systems that know no locks go without.
+
+    Raises:
+        UserError: another run holds it.
+    """
+    with naming_a_full_disk(results):
+        results.mkdir(parents=True, exist_ok=True)
+        file = (results / ".lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise UserError(
+            f"{results}: another run writes there, from this or another working directory; "
+            f"wait for its end ({results}/.lock is free then)"
+        ) from None
+    except OSError as error:
+        LOG.warning("%s: cannot be locked (%s)", results, error)
+    _held.append(file)
 
 
 @contextmanager

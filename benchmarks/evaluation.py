@@ -6,9 +6,9 @@ Run it by ``python -m benchmarks.evaluation``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from statistics import median
 
-import numpy as np
 import torch
 from variscope.designs import Blocks
 from variscope.estimators import Layout
@@ -16,8 +16,6 @@ from variscope.evaluate.device import repeatable
 from variscope.evaluate.evaluator import Evaluator
 from variscope.evaluate.sums import layer_sums
 from variscope.inputs.layers import capture
-from variscope.space.altering import alter
-from variscope.space.space import Recipes
 
 from benchmarks.measuring import Row, arguments, seconds, write
 from benchmarks.networks import NAMES, SETS, design, evaluator, photographs
@@ -27,14 +25,16 @@ IMAGES = 20  # at least about so many are evaluated
 
 NOTES = """
 The published layers of each network at 224 px, initial weights, {threads} thread, float32, the
-batch size that the plan chooses. `forward` is the network alone on the altered, normalised images
-in memory, in the same batches; `with moments` is everything: sampling, JPEG files of 500 x 375
-px, augmentation, hooks, expansion to the rows of the design and the sums. All milliseconds are
-for one evaluated image (rows that repeat are not evaluated); `over forward` is `with moments`
-over `forward`, target {target}. The steps are timed one by one and need not add up: `images`
-decodes each base image of a batch once; `hooks` copies the layers' outputs; `expansion` lays the
-outputs out as the design's rows; `moments` sums them; `rest` is what remains. Medians of
-{repeats} after a warm-up. `largest step` is the one beside the forward pass that costs most.
+batch size that the plan chooses. `forward` is the network alone, as torchvision gives it, on the
+altered, normalised images in memory, in the same batches; `channels last` is the same with images
+and parameters laid out as the evaluator does; `with moments` is everything: sampling, JPEG files of
+500 x 375 px, augmentation, hooks and the sums. All milliseconds are for one evaluated image (rows
+that repeat are not evaluated); `over forward` is `with moments` over `forward`, target {target}.
+The steps are timed one by one and need not add up: `images` decodes each base image of a batch
+once, which a second thread does beside the network; `augmentation` includes the normalisation;
+`hooks` copies the layers' outputs; `moments` sums them; `rest` is what remains beyond
+`channels last`. Medians of {repeats} after a warm-up. `largest step` is the one beside the forward
+pass that costs most.
 """
 
 
@@ -62,57 +62,57 @@ def _steps(of: Evaluator, blocks: Blocks, repeats: int) -> Row:
     """Time the whole and each step on the same blocks, milliseconds an evaluated image."""
     layout = Layout("cycle", blocks.order.shape[1])
     sums = {layer.name: layer_sums(layout, 0, layer.shape, of.device) for layer in of.layers}
-    batches = _batches(of, blocks)
+    batches = list(of._batches(blocks))
+    pixels = [of.images.load(batch.ids) for batch in batches]
     with torch.inference_mode():
-        base = [_pixels(of, recipes) for recipes, _ in batches]
-        ready = [(of.altered(recipes) - of._mean) / of._std for recipes, _ in batches]
+        ready = [
+            of.inputs(batch.recipes, batch.ids, base)
+            for batch, base in zip(batches, pixels, strict=True)
+        ]
+        plain = [batch.contiguous() for batch in ready]
+    contiguous = deepcopy(of.model).to(memory_format=torch.contiguous_format)
     most = max(map(len, ready))
     kept = {layer.name: torch.zeros((most, *layer.shape), device=of.device) for layer in of.layers}
-    # One batch's outputs stand for those of all.
-    held = batches[0][1]
-    order = blocks.order[: len(held) // layout.rows]
-    expanded = [
-        kept[layer.name][held].reshape(len(order), layout.rows, *layer.shape) for layer in of.layers
-    ]
 
     def everything(with_moments: bool) -> None:
         for evaluated in of.replicate(blocks):
             if with_moments:
                 for layer, outputs in evaluated.outputs.items():
-                    sums[layer].update(outputs, evaluated.order)
+                    sums[layer].update(outputs, evaluated.rows, evaluated.order)
 
     def forward() -> None:
+        for batch in plain:
+            contiguous(batch)
+
+    def channels_last() -> None:
         for batch in ready:
             of.model(batch)
 
     def images() -> None:
-        for recipes, _ in batches:
-            of.images.load(np.unique(recipes.image))
+        for batch in batches:
+            of.images.load(batch.ids)
 
     def augmentation() -> None:
-        for pixels, (recipes, _) in zip(base, batches, strict=True):
-            (alter(pixels, recipes, of.space.augmentations) - of._mean) / of._std
+        for batch, base in zip(batches, pixels, strict=True):
+            of.inputs(batch.recipes, batch.ids, base)
 
     def hooked() -> None:
         names = [layer.name for layer in of.layers]
         with capture(of.model, names, _copy_to(kept), softmax_last=of.softmax):
-            forward()
-
-    def expansion() -> None:
-        for _, held_by in batches:
-            for layer in of.layers:
-                kept[layer.name].index_select(0, held_by)
+            channels_last()
 
     def moments() -> None:
-        for _ in batches:
-            for layer, outputs in zip(of.layers, expanded, strict=True):
-                sums[layer.name].update(outputs, order)
+        for batch in batches:
+            for layer in of.layers:
+                sums[layer.name].update(
+                    kept[layer.name][: len(batch.recipes)], batch.rows, batch.order
+                )
 
     evaluations = sum(map(len, ready))
     actions = {
         "forward": forward, "alone": lambda: everything(False), "whole": lambda: everything(True),
-        "images": images, "augmentation": augmentation, "hooks": hooked, "expansion": expansion,
-        "moments": moments,
+        "channels last": channels_last, "images": images, "augmentation": augmentation,
+        "hooks": hooked, "moments": moments,
     }  # fmt: skip
     # In turn, so that what else the machine does falls on all alike; the first turn warms up.
     turns: dict[str, list[float]] = {name: [] for name in actions}
@@ -123,45 +123,31 @@ def _steps(of: Evaluator, blocks: Blocks, repeats: int) -> Row:
                 if turn:
                     turns[name].append(1e3 * taken / evaluations)
     medians = {name: median(taken) for name, taken in turns.items()}
-    bare, alone, whole = (medians.pop(name) for name in ("forward", "alone", "whole"))
-    steps = {**medians, "hooks": medians["hooks"] - bare}
-    steps["rest"] = whole - bare - sum(steps.values())
+    bare, alone, whole, last = (
+        medians.pop(name) for name in ("forward", "alone", "whole", "channels last")
+    )
+    steps = {**medians, "hooks": medians["hooks"] - last}
+    steps["rest"] = whole - last - sum(steps.values())
     return {
         "units": sum(layer.units for layer in of.layers),
         "batch size": of.batch_size,
         "evaluations": evaluations,
         "rows": len(blocks.points) * layout.rows,
         "forward, ms": bare,
+        "channels last, ms": last,
         "evaluator, ms": alone,
         "with moments, ms": whole,
         "evaluator over forward": _ratio(turns, "alone"),
         "over forward": _ratio(turns, "whole"),
+        "over channels last": _ratio(turns, "whole", "channels last"),
         **{f"{name}, ms": value for name, value in steps.items()},
         "largest step": max(steps, key=lambda name: steps[name]),
     }
 
 
-def _ratio(turns: dict[str, list[float]], name: str) -> float:
-    """Return the median over turns of an action's time over that of the forward pass."""
-    return median(a / b for a, b in zip(turns[name], turns["forward"], strict=True))
-
-
-def _batches(of: Evaluator, blocks: Blocks) -> list[tuple[Recipes, torch.Tensor]]:
-    """Cut blocks as the evaluator does: the recipes of each batch, and which one each row holds."""
-    count, rows, factors = blocks.points.shape
-    at_once = max(1, of.batch_size // rows)
-    batches = []
-    for start in range(0, count - count % at_once, at_once):
-        points = blocks.points[start : start + at_once]
-        recipes = of.space.decode(points.reshape(-1, factors))
-        evaluate, held_by = recipes.repeats(len(points))
-        batches.append((recipes.take(evaluate), torch.from_numpy(held_by).to(of.device)))
-    return batches
-
-
-def _pixels(of: Evaluator, recipes: Recipes) -> torch.Tensor:
-    """Return the base images of recipes, float32 in [0, 1]."""
-    return torch.from_numpy(of.images.load(recipes.image)).to(of.device).float() / 255
+def _ratio(turns: dict[str, list[float]], name: str, over: str = "forward") -> float:
+    """Return the median over turns of an action's time over that of another."""
+    return median(a / b for a, b in zip(turns[name], turns[over], strict=True))
 
 
 def _copy_to(kept: dict[str, torch.Tensor]) -> Callable[[str, torch.Tensor], None]:

@@ -92,7 +92,7 @@ def test_every_unit_is_exact_where_all_points_and_permutations_are_run():
     moments = {a.name: Moments.zeros(Layout("cycle", 3), [0], a.shape) for a in layers}
     for evaluated in evaluator.replicate(blocks):
         for name, outputs in evaluated.outputs.items():
-            moments[name].update(0, outputs.cpu().numpy(), evaluated.order)
+            moments[name].update(0, outputs.cpu().numpy(), evaluated.order, evaluated.rows)
 
     grid: list[list[np.ndarray]] = [[] for _ in LAYERS]
     for gray, image in product((True, False), images):  # u < 0.5 applies

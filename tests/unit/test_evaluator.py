@@ -36,7 +36,7 @@ def outputs(made: Evaluator, blocks: int = 12) -> dict[str, np.ndarray]:
     design = Design("cycle", made.space.groups, blocks, 2, seed=0)
     parts = [e for r in range(2) for e in made.replicate(design.replicate(r))]
     return {
-        layer.name: np.concatenate([p.outputs[layer.name].numpy() for p in parts])
+        layer.name: np.concatenate([p.of_rows(layer.name).numpy() for p in parts])
         for layer in made.layers
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tiny_study import Study, assert_same_numbers, in_the_middle
+from tiny_study import Study, assert_same_numbers, in_the_middle, write_inputs
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -31,3 +31,23 @@ def test_a_second_run_is_refused_before_its_first_job_and_the_first_ends_well(
         assert first.wait(120) == 0
     assert_same_numbers(finished.indices, unevaluated.indices)
     assert not list(unevaluated.results.rglob(".partial*"))
+
+
+def test_a_second_run_from_another_working_directory_on_shared_results_is_refused(
+    unevaluated: Study, tmp_path: Path
+) -> None:
+    second = Study(tmp_path / "second", unevaluated.clone)
+    write_inputs(second.folder)
+    second.configure()
+    (second.folder / "results").symlink_to(unevaluated.folder / "results")
+    with in_the_middle(unevaluated) as (first, _):
+        before = contents(unevaluated.results)
+        done = second.run("indices", "--cores", "1", fails=True)
+        output = done.stdout + done.stderr
+        assert "error: results/tiny: another run writes there" in output
+        assert "Traceback" not in output
+        assert "\nrule " not in output
+        assert contents(unevaluated.results) == before
+        assert first.poll() is None
+        (unevaluated.folder / "wait").unlink()
+        assert first.wait(120) == 0

@@ -14,7 +14,7 @@ from variscope.config import typed
 from variscope.digest import code_digest, value_digest
 from variscope.errors import UserError
 from variscope.experiment import ROOMS, Experiment, share_package
-from variscope.jobs import WORKFLOW_PROCESS
+from variscope.jobs import WORKFLOW_PROCESS, hold
 from variscope.plan import LAYER_PICTURES, STUDY_PICTURES
 
 share_package()
@@ -37,6 +37,14 @@ ENVIRONMENT = str(WORKFLOW.parent / "envs" / "environment.yaml")
 RESULTS = f"results/{EXPERIMENT.config['experiment']}"
 SET = f"{RESULTS}/{{model}}/{{set}}"
 STUDY = f"{SET}/{{design}}"
+
+
+def refuse_a_second_run():
+    """Hold the results, or end before the first job where another run does."""
+    try:
+        hold(Path(RESULTS))
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 
 def alternatives(names):

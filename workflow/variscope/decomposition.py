@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 from numpy.typing import ArrayLike
 from torch import nn
@@ -54,7 +55,8 @@ def decompose(
     """Decompose the variance of every unit of a network's layers.
 
     Args:
-        model: put into eval mode, and back into its mode at the end.
+        model: put into eval mode, and back into its mode at the end; its parameters keep their
+            values, and are left contiguous in memory.
         images: ``(n, C, H, W)``, uint8, or float32 in [0, 1]; one channel becomes three.
         labels: the class of each image, ``(n,)``, integers from 0.
         variables: names of augmentations, ``{"name": ..., parameter: [low, high]}`` entries, or
@@ -124,6 +126,7 @@ def decompose(
             moments = _sum(evaluator, table_of_points, progress)
     finally:
         model.train(training)
+        model.to(memory_format=torch.contiguous_format)
     names = [variable.name for variable in space.variables]
     return study_tree(
         {
@@ -194,7 +197,7 @@ def _sum(evaluator: Evaluator, design: Design, progress: bool) -> dict[str, Mome
             }
             for evaluated in evaluator.replicate(design.replicate(number), bar):
                 for name, outputs in evaluated.outputs.items():
-                    sums[name].update(outputs, evaluated.order)
+                    sums[name].update(outputs, evaluated.rows, evaluated.order)
             for name, parts in moments.items():
                 parts.append(sums[name].moments())
     return {name: merge(parts) for name, parts in moments.items()}

@@ -93,13 +93,12 @@ def _describe(moments: Moments) -> tuple[NDArray[np.int8], Array, Array]:
     """Return status, mean and variance of units, each ``(unit,)``."""
     blocks = moments.blocks.sum()
     rows = blocks * moments.layout.rows
-    square = moments.raw("square").sum(axis=0)
-    # A sum of squares is finite where all outputs were: float32 squares do not overflow float64.
-    finite = np.isfinite(square)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         mean = moments.raw("total").sum(axis=0) / rows
         variance = moments.variance.sum(axis=0) / blocks
-        constant = variance <= (8 * FLOAT32_ROUNDING) ** 2 * (square / rows)
+        # Finite where all outputs were: sums of float32 do not overflow float64.
+        finite = np.isfinite(mean)
+        constant = variance <= (8 * FLOAT32_ROUNDING) ** 2 * (mean**2 + variance)
     status = np.where(finite, np.where(constant, CONSTANT, FINE), NOT_FINITE).astype(np.int8)
     return status, np.where(finite, mean, np.nan), np.where(finite, variance, np.nan)
 

@@ -15,6 +15,15 @@ from numpy.typing import NDArray
 
 DESIGNS = ("cycle", "star")
 
+# How blocks are summed, by every code that sums them. Blocks of a group: each adds up to two terms
+# to a sum, so that at most 32 are added in float32 before they go to the totals in float64.
+GROUP = 16
+
+# Between these sizes of a unit's largest output, squares of its differences are in the range of
+# float32 down to the rounding of that output: (1e-8 * 2^-24)^2 = 4e-31, (2e15)^2 = 4e30. Others are
+# worked on in float64.
+SMALL, LARGE = 1e-8, 1e15
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -55,12 +64,11 @@ class Layout:
 
         ``S1``, ``ST``, ``shapley`` (D rows each, the star has no shapley) and ``S2`` (one row a
         pair) are numerators, ``variance`` their common denominator, each still to be multiplied by
-        its `scale`; ``nonzero`` counts first-order products that are not 0 (D rows); ``total`` and
-        ``square`` are the sums of the outputs and of their squares over all rows.
+        its `scale`; ``nonzero`` counts first-order products that are not 0 (D rows); ``total`` is
+        the sum of the outputs over all rows.
         """
         lengths = {name: self.variables for name in self.indices}
-        lengths |= {"S2": len(self.pairs), "nonzero": self.variables}
-        lengths |= {"variance": 1, "total": 1, "square": 1}
+        lengths |= {"S2": len(self.pairs), "nonzero": self.variables, "variance": 1, "total": 1}
         slices, start = {}, 0
         for name, length in lengths.items():
             slices[name] = slice(start, start + length)
@@ -79,7 +87,7 @@ class Layout:
     @property
     def sum_rows(self) -> int:
         """Number of rows."""
-        return self.sums["square"].stop
+        return self.sums["total"].stop
 
     def pair_table(self) -> NDArray[np.int64]:
         """Row of the pair (i, j) in either order, ``(D, D)``; -1 on the diagonal."""

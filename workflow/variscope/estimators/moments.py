@@ -49,7 +49,11 @@ class Moments:
         return self.sums.shape[2:]
 
     def update(
-        self, replicate: int, outputs: NDArray[np.floating[Any]], order: NDArray[np.integer[Any]]
+        self,
+        replicate: int,
+        outputs: NDArray[np.floating[Any]],
+        order: NDArray[np.integer[Any]],
+        rows: NDArray[np.integer[Any]] | None = None,
     ) -> None:
         """Add blocks of one replicate, in their order, in place.
 
@@ -57,6 +61,8 @@ class Moments:
             replicate: its number, one of ``replicates``.
             outputs: ``(block, row, *unit)``, float32 or float64; never changed.
             order: the cycle's permutations, ``(block, D)``; the star takes none and ignores it.
+            rows: where rows repeat each other, the evaluation that holds each row's outputs,
+                ``(block, row)``; outputs are then ``(evaluation, *unit)``.
 
         Raises:
             ValueError: shapes that do not fit the layout, or an unknown replicate.
@@ -64,32 +70,38 @@ class Moments:
         # numba is a dear import, and whoever only plans or merges does without it.
         from variscope.estimators.kernels import add_cycle, add_star
 
-        expected = (self.layout.rows, *self.unit)
-        if outputs.shape[1:] != expected:
+        layout = self.layout
+        if rows is None:
+            expected = (layout.rows, *self.unit)
+            if outputs.shape[1:] != expected:
+                raise ValueError(
+                    f"outputs have rows and units {outputs.shape[1:]}, expected {expected}"
+                )
+            rows = np.arange(outputs.shape[0] * layout.rows).reshape(-1, layout.rows)
+        elif outputs.shape[1:] != self.unit or rows.shape[1:] != (layout.rows,):
             raise ValueError(
-                f"outputs have rows and units {outputs.shape[1:]}, expected {expected}"
+                f"outputs have units {outputs.shape[1:]} and rows {rows.shape[1:]}, "
+                f"expected {self.unit} and {(layout.rows,)}"
             )
         (where,) = np.nonzero(self.replicates == replicate)
         if len(where) != 1:
             raise ValueError(f"replicate {replicate} is not one of {self.replicates.tolist()}")
-        at = int(where[0])
-        blocks = outputs.shape[0]
-        flat = np.ascontiguousarray(outputs).reshape(blocks, self.layout.rows, -1)
-        sums = self.sums[at].reshape(self.layout.sum_rows, -1)
-        if self.layout.design == "cycle":
-            if order.shape != (blocks, self.layout.variables):
+        at, blocks = int(where[0]), len(rows)
+        evaluations = int(np.prod(outputs.shape)) // max(1, int(np.prod(self.unit)))
+        flat = np.ascontiguousarray(outputs).reshape(evaluations, -1)
+        if rows.size and not 0 <= rows.min() <= rows.max() < evaluations:
+            raise ValueError(f"rows name evaluations beyond the {evaluations} that are given")
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        sums = self.sums[at].reshape(layout.sum_rows, -1)
+        if layout.design == "cycle":
+            if order.shape != (blocks, layout.variables):
                 raise ValueError(
-                    f"order has shape {order.shape}, expected {(blocks, self.layout.variables)}"
+                    f"order has shape {order.shape}, expected {(blocks, layout.variables)}"
                 )
-            add_cycle(
-                flat,
-                np.ascontiguousarray(order, dtype=np.int64),
-                self.layout.pair_table(),
-                sums,
-                self.pair_counts[at],
-            )
+            order = np.ascontiguousarray(order, dtype=np.int64)
+            add_cycle(flat, rows, order, layout.pair_table(), sums, self.pair_counts[at])
         else:
-            add_star(flat, sums)
+            add_star(flat, rows, sums)
             self.pair_counts[at] += blocks
         self.blocks[at] += blocks
 

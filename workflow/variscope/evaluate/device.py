@@ -12,6 +12,9 @@ from variscope.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda")
 
+# What a network computes in. tf32 is a mode of NVIDIA's GPUs: elsewhere it is float32.
+PRECISIONS = ("float32", "tf32", "bfloat16")
+
 
 def choose_device(device: str | None) -> str:
     """Return "cpu" or a CUDA device for "auto", "cpu", "cuda" or "cuda:N".
@@ -60,3 +63,22 @@ def repeatable(threads: int | None) -> Iterator[None]:
         cudnn.allow_tf32, matmul.allow_tf32 = before_tf32
         torch.use_deterministic_algorithms(before_algorithms)
         deterministic.fill_uninitialized_memory = filling
+
+
+@contextmanager
+def computing_in(precision: str, device: torch.device) -> Iterator[None]:
+    """Let networks compute in one of `PRECISIONS`, for as long as the block runs.
+
+    Raises:
+        UserError: an unknown precision.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"precision: found {precision!r}; allowed: {', '.join(PRECISIONS)}")
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.allow_tf32 = matmul.allow_tf32 = precision == "tf32"
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            yield
+    finally:
+        cudnn.allow_tf32, matmul.allow_tf32 = before

@@ -7,7 +7,9 @@ so that a row's outputs are the same to the last bit however a study is split.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +18,16 @@ from torch import nn
 
 from variscope.designs import Blocks
 from variscope.errors import UserError
+from variscope.evaluate.device import computing_in
 from variscope.inputs.images import ImageTable
 from variscope.inputs.layers import Layer, capture
 from variscope.jobs import LOG
 from variscope.space.altering import alter
 from variscope.space.space import Recipes, Space
+
+# Images that are altered at once on a CPU take about so much: what is made of them on the way stays
+# in the cache, and the memory allocator gives out the same pages again.
+_CPU_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -30,21 +37,48 @@ class Evaluated:
     Attributes:
         start: number of the first block within its replicate.
         order: the cycle's permutations, ``(block, D)``.
-        outputs: by layer float32 ``(block, row, *unit)``, on the evaluator's device.
-        evaluations: forward passes that it took; rows that repeat took none.
+        rows: the evaluation that each row is, ``(block, row)``; rows that repeat share one.
+        outputs: by layer float32 ``(evaluation, *unit)``, on the evaluator's device.
     """
 
     start: int
     order: NDArray[np.int64]
+    rows: NDArray[np.int64]
     outputs: Mapping[str, torch.Tensor]
-    evaluations: int
+
+    @property
+    def evaluations(self) -> int:
+        """Forward passes that it took."""
+        return int(self.rows.max()) + 1
+
+    def of_rows(self, layer: str) -> torch.Tensor:
+        """Lay a layer's outputs out row by row, ``(block, row, *unit)``."""
+        return self.outputs[layer][torch.from_numpy(self.rows).to(self.outputs[layer].device)]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Blocks on their way to the network.
+
+    Attributes:
+        start, order, rows: as of `Evaluated`.
+        recipes: of the evaluations.
+        ids: the distinct images of the recipes, ascending.
+    """
+
+    start: int
+    order: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    recipes: Recipes
+    ids: NDArray[np.int64]
 
 
 class Evaluator:
     """A network, its hooked layers, and the images that a space alters.
 
     Args:
-        model: in eval mode, on ``device``.
+        model: in eval mode, on ``device``; its parameters are laid out channels last, in which
+            convolutions are faster.
         layers: whose outputs are captured, in the network's order.
         space: decodes points into recipes.
         images: where recipes' images come from.
@@ -52,6 +86,8 @@ class Evaluator:
         batch_size: images of one forward pass, at most; halved where the device's memory is short.
         device: torch device.
         softmax: apply softmax to the last layer's outputs.
+        precision: what the network computes in, one of `variscope.evaluate.device.PRECISIONS`.
+            Images are altered, and outputs handed on, in float32 all the same.
     """
 
     def __init__(
@@ -66,21 +102,30 @@ class Evaluator:
         batch_size: int,
         device: str = "cpu",
         softmax: bool = False,
+        precision: str = "float32",
     ) -> None:
-        self.model = model.to(device).eval()
+        self.model = model.to(device).to(memory_format=torch.channels_last).eval()
         self.layers = tuple(layers)
         self.space = space
         self.images = images
         self.batch_size = self._at_once = batch_size
         self.device = torch.device(device)
         self.softmax = softmax
+        self.precision = precision
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device)[:, None, None]
         self._std = torch.tensor(std, dtype=torch.float32, device=device)[:, None, None]
+
+    def blocks_at_once(self, rows: int) -> int:
+        """Return how many whole blocks of so many rows a batch has: at least one."""
+        return max(1, self.batch_size // rows)
 
     def replicate(
         self, blocks: Blocks, on_rows: Callable[[int], object] | None = None
     ) -> Iterator[Evaluated]:
         """Evaluate the blocks of a replicate, a batch of whole blocks at a time.
+
+        While the network runs on a batch, a thread reads the images of the next one, each once:
+        decoders release Python's lock, so that processes would only copy more.
 
         Args:
             blocks: all blocks of the replicate.
@@ -89,40 +134,88 @@ class Evaluator:
         Raises:
             ValueError: a layer gives outputs of another shape than it was probed with.
         """
-        count, rows, _ = blocks.points.shape
-        at_once = max(1, self.batch_size // rows)
+        batches = self._batches(blocks)
+        batch = next(batches, None)
+        with ThreadPoolExecutor(1) as reader:
+            reading = reader.submit(self.images.load, batch.ids) if batch else None
+            while batch is not None and reading is not None:
+                pixels = reading.result()
+                following = next(batches, None)
+                reading = reader.submit(self.images.load, following.ids) if following else None
+                outputs = self._forward(batch, pixels)
+                yield Evaluated(batch.start, batch.order, batch.rows, outputs)
+                if on_rows is not None:
+                    on_rows(batch.rows.size)
+                batch = following
+
+    def noise_floor(self, blocks: Blocks) -> dict[str, float]:
+        """Measure what a reduced precision adds, on the first batch of some blocks.
+
+        Returns:
+            By layer the mean square of what the precision changes in the units' outputs, over
+            their variance, both summed over the units: a share of variance, as the indices are.
+            0 in float32.
+        """
+        batch = next(self._batches(blocks))
+        pixels = self.images.load(batch.ids)
+        reduced, full = (self._forward(batch, pixels, p) for p in (self.precision, "float32"))
+        shares = {}
+        for name, outputs in full.items():
+            noise = (reduced[name] - outputs).double().square().mean(dim=0).sum()
+            shares[name] = float(noise / outputs.double().var(dim=0).sum())
+        return shares
+
+    def inputs(
+        self, recipes: Recipes, ids: NDArray[np.int64], pixels: NDArray[Any]
+    ) -> torch.Tensor:
+        """Return what the network is given: altered and normalised images.
+
+        Args:
+            recipes: ``(n,)`` of them.
+            ids: ascending, all images of the recipes among them, ``(k,)``.
+            pixels: of the ids, uint8, or float32 in [0, 1], ``(k, 3, H, W)``.
+
+        Returns:
+            ``(n, 3, H, W)``, channels last in memory.
+        """
+        n, shape = len(recipes), pixels.shape[1:]
+        batch = torch.empty((n, *shape), device=self.device, memory_format=torch.channels_last)
+        base = torch.from_numpy(pixels).to(self.device)
+        where = torch.from_numpy(np.searchsorted(ids, recipes.image)).to(self.device)
+        at_once = max(1, n)
+        if self.device.type == "cpu":
+            at_once = max(1, _CPU_BYTES // (4 * int(np.prod(shape))))
+        for start in range(0, n, at_once):
+            part = slice(start, start + at_once)
+            images = base[where[part]]
+            if images.dtype == torch.uint8:
+                images = images.to(torch.float32) / 255
+            altered = alter(images, recipes.take(part), self.space.augmentations)
+            batch[part] = altered.sub_(self._mean).div_(self._std)
+        return batch
+
+    def _batches(self, blocks: Blocks) -> Iterator[_Batch]:
+        count, rows, factors = blocks.points.shape
+        at_once = self.blocks_at_once(rows)
         for start in range(0, count, at_once):
             points = blocks.points[start : start + at_once]
-            recipes = self.space.decode(points.reshape(-1, points.shape[-1]))
+            recipes = self.space.decode(points.reshape(-1, factors))
             evaluate, held_by = recipes.repeats(len(points))
-            unique = self._forward(recipes.take(evaluate))
-            rows_of = torch.from_numpy(held_by).to(self.device)
-            yield Evaluated(
+            recipes = recipes.take(evaluate)
+            yield _Batch(
                 start,
                 blocks.order[start : start + at_once],
-                {
-                    name: values.index_select(0, rows_of).reshape(
-                        len(points), rows, *values.shape[1:]
-                    )
-                    for name, values in unique.items()
-                },
-                len(evaluate),
+                held_by.reshape(len(points), rows),
+                recipes,
+                np.unique(recipes.image),
             )
-            if on_rows is not None:
-                on_rows(len(recipes))
-
-    def altered(self, recipes: Recipes) -> torch.Tensor:
-        """Return the altered images, ``(n, 3, H, W)`` in [0, 1], before normalisation."""
-        ids, where = np.unique(recipes.image, return_inverse=True)
-        base = torch.from_numpy(self.images.load(ids)).to(self.device)
-        if base.dtype == torch.uint8:
-            base = base.to(torch.float32) / 255
-        return alter(base[torch.from_numpy(where)], recipes, self.space.augmentations)
 
     @torch.inference_mode()
-    def _forward(self, recipes: Recipes) -> dict[str, torch.Tensor]:
+    def _forward(
+        self, batch: _Batch, pixels: NDArray[Any], precision: str | None = None
+    ) -> dict[str, torch.Tensor]:
         """Return each layer's outputs of all recipes, ``(n, *unit)``."""
-        n = len(recipes)
+        n = len(batch.recipes)
         outputs = {
             layer.name: torch.empty((n, *layer.shape), device=self.device) for layer in self.layers
         }
@@ -138,13 +231,15 @@ class Evaluator:
             # Copied at once: a later layer may work in place on what this one gave.
             target.copy_(output)
 
-        with capture(
-            self.model, [layer.name for layer in self.layers], receive, softmax_last=self.softmax
+        names = [layer.name for layer in self.layers]
+        with (
+            computing_in(precision or self.precision, self.device),
+            capture(self.model, names, receive, softmax_last=self.softmax),
         ):
             while start < n:
-                part = recipes.take(slice(start, start + self._at_once))
+                part = batch.recipes.take(slice(start, start + self._at_once))
                 try:
-                    self.model((self.altered(part) - self._mean) / self._std)
+                    self.model(self.inputs(part, batch.ids, pixels))
                 except torch.OutOfMemoryError as error:
                     self._take_fewer(error)
                 else:

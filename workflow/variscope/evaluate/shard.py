@@ -53,6 +53,7 @@ def store_activations(
                 "design": design.kind,
                 "number_of_variables": len(design.groups),
                 "seed": design.seed,
+                "blocks_at_once": evaluator.blocks_at_once(design.rows),
             },
         )
         for layer in evaluator.layers
@@ -61,7 +62,7 @@ def store_activations(
         for evaluated in evaluator.replicate(one, on_rows):
             cost.evaluations += evaluated.evaluations
             for name, writer in writers.items():
-                writer.append(evaluated.outputs[name].cpu().numpy())
+                writer.append(evaluated.of_rows(name).cpu().numpy())
     for writer in writers.values():
         writer.close()
     return cost.total(folder)
@@ -98,7 +99,7 @@ def store_moments(
         for evaluated in evaluator.replicate(design.replicate(number), on_rows):
             cost.evaluations += evaluated.evaluations
             for name, outputs in evaluated.outputs.items():
-                sums[name].update(outputs, evaluated.order)
+                sums[name].update(outputs, evaluated.rows, evaluated.order)
         for name, writer in writers.items():
             writer.write(sums[name].moments())
     return cost.total(folder)

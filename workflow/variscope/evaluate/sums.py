@@ -2,8 +2,10 @@
 
 On the CPU `variscope.estimators.Moments` sums with a compiled kernel. On a GPU copying outputs to
 the host would cost more than the network, so the same terms (`variscope.estimators.cycle`, `star`)
-are summed there, in float64, and only the sums are copied. Results agree with the kernel's to the
-rounding of float64, not to the last bit: a GPU adds in another order.
+are summed there, and only the sums are copied. The arithmetic is the kernel's: terms in float32, in
+float64 where outputs are not of ordinary size, at most 32 of them added in that precision, totals
+in float64. Results agree with the kernel's to the rounding of float32's products, not to the last
+bit: a GPU adds in another order.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from variscope.estimators import Layout, Moments
+from variscope.estimators.layout import GROUP, LARGE, SMALL
 
 # Terms of so many bytes are held at once; more blocks than that are taken in turn.
 _BYTES_AT_ONCE = 256 * 2**20
@@ -34,9 +37,17 @@ class HostSums:
         self._replicate = replicate
         self._moments = Moments.zeros(layout, [replicate], unit)
 
-    def update(self, outputs: torch.Tensor, order: NDArray[np.int64]) -> None:
-        """Add blocks ``(block, row, *unit)`` with their permutations ``(block, D)``."""
-        self._moments.update(self._replicate, outputs.numpy(), order)
+    def update(
+        self, outputs: torch.Tensor, rows: NDArray[np.int64], order: NDArray[np.int64]
+    ) -> None:
+        """Add blocks.
+
+        Args:
+            outputs: of the evaluations, ``(evaluation, *unit)``.
+            rows: which evaluation each row is, ``(block, row)``.
+            order: the blocks' permutations, ``(block, D)``.
+        """
+        self._moments.update(self._replicate, outputs.numpy(), order, rows)
 
     def moments(self) -> Moments:
         """Return the sums."""
@@ -63,17 +74,31 @@ class DeviceSums:
         self._pair_counts = torch.zeros(len(layout.pairs), dtype=torch.int64, device=device)
         self._blocks = 0
 
-    def update(self, outputs: torch.Tensor, order: NDArray[np.int64]) -> None:
-        """Add blocks ``(block, row, *unit)`` with their permutations ``(block, D)``."""
-        blocks = len(outputs)
-        flat = outputs.reshape(blocks, self._layout.rows, -1)
+    def update(
+        self, outputs: torch.Tensor, rows: NDArray[np.int64], order: NDArray[np.int64]
+    ) -> None:
+        """Add blocks, as `HostSums.update` does."""
+        flat = outputs.reshape(len(outputs), -1)
+        held_by = torch.from_numpy(rows).to(flat.device)
         permutation = torch.from_numpy(order).to(flat.device)
-        at_once = max(1, _BYTES_AT_ONCE // (8 * 6 * self._layout.rows * flat.shape[2]))
         add = self._add_cycle if self._layout.design == "cycle" else self._add_star
-        for start in range(0, blocks, at_once):
-            part = slice(start, start + at_once)
-            add(flat[part], permutation[part])
-        self._blocks += blocks
+        for units, dtype in _precisions(flat):
+            chosen = flat[:, units].to(dtype)
+            sums = self._sums[:, units]
+            row_bytes = dtype.itemsize * 6 * self._layout.rows * chosen.shape[1]
+            at_once = min(GROUP, max(1, _BYTES_AT_ONCE // max(1, row_bytes)))
+            for start in range(0, len(rows), at_once):
+                part = slice(start, start + at_once)
+                add(sums, chosen[held_by[part]], permutation[part])
+            if not isinstance(units, slice):
+                self._sums[:, units] = sums
+        if self._layout.design == "cycle":
+            if self._layout.pairs:
+                pair = self._pairs[permutation, permutation.roll(-1, dims=1)].reshape(-1)
+                self._pair_counts += torch.bincount(pair, minlength=len(self._pair_counts))
+        else:
+            self._pair_counts += len(rows)
+        self._blocks += len(rows)
 
     def moments(self) -> Moments:
         """Copy the sums to the host."""
@@ -83,19 +108,14 @@ class DeviceSums:
         moments.blocks[0] = self._blocks
         return moments
 
-    def _add(self, name: str, terms: torch.Tensor) -> None:
+    def _add(self, sums: torch.Tensor, name: str, terms: torch.Tensor) -> None:
         """Add terms ``(block, row of the sum, unit)``."""
-        self._sums[self._layout.sums[name]] += terms.sum(dim=0)
+        sums[self._layout.sums[name]] += terms.sum(dim=0)
 
-    def _add_outputs(self, f: torch.Tensor) -> None:
-        values = f.double()
-        self._add("total", values.sum(dim=1, keepdim=True))
-        self._add("square", (values * values).sum(dim=1, keepdim=True))
-
-    def _add_cycle(self, f: torch.Tensor, order: torch.Tensor) -> None:
+    def _add_cycle(self, sums: torch.Tensor, f: torch.Tensor, order: torch.Tensor) -> None:
         n = self._layout.variables
-        step = (f - f.roll(1, dims=1)).double()  # D_k, with D_2D in the place of D_0
-        complement = (f[:, :n] - f[:, n:]).double()  # E_k
+        step = f - f.roll(1, dims=1)  # D_k, with D_2D in the place of D_0
+        complement = f[:, :n] - f[:, n:]  # E_k
         there, back = step[:, 1 : n + 1], step.roll(-n, dims=1)[:, 1 : n + 1]
         passed = complement.clone()
         passed[:, 0] = 0
@@ -107,32 +127,39 @@ class DeviceSums:
             ("S1", product),
             ("ST", there * there + back * back),
             ("shapley", (there - back) * held),
-            ("nonzero", (product != 0).double()),
+            ("nonzero", (product != 0).to(f.dtype)),
         ):
-            self._add(name, terms.gather(1, position))
-        self._add("variance", (complement * complement).sum(dim=1, keepdim=True))
-        self._add_outputs(f)
+            self._add(sums, name, terms.gather(1, position))
+        self._add(sums, "variance", (complement * complement).sum(dim=1, keepdim=True))
+        self._add(sums, "total", f.sum(dim=1, keepdim=True))
         if n > 1:
             pair = self._pairs[order, order.roll(-1, dims=1)].reshape(-1)
             next_there, next_back = there.roll(-1, dims=1), back.roll(-1, dims=1)
             # After D_D comes D_{D+1}, the first step back; after D_2D comes D_1.
             next_there[:, -1], next_back[:, -1] = back[:, 0], there[:, 0]
-            terms = there * next_back + back * next_there
-            self._sums[self._layout.sums["S2"]].index_add_(0, pair, terms.reshape(len(pair), -1))
-            self._pair_counts += torch.bincount(pair, minlength=len(self._pair_counts))
+            terms = (there * next_back + back * next_there).reshape(len(pair), -1)
+            sums[self._layout.sums["S2"]].index_add_(0, pair, terms.double())
 
-    def _add_star(self, f: torch.Tensor, order: torch.Tensor) -> None:
+    def _add_star(self, sums: torch.Tensor, f: torch.Tensor, order: torch.Tensor) -> None:
         n = self._layout.variables
         a, b = f[:, :1], f[:, -1:]
         ab, ba = f[:, 1 : n + 1], f[:, n + 1 : -1]
-        d, h = (ab - a).double(), (ba - b).double()
-        self._add("S1", d * h)
-        self._add("ST", d * d + h * h)
-        self._add("nonzero", (d * h != 0).double())
-        apart = (ab - ba).double()
-        ends = (a - b).double()
-        self._add("variance", n * ends * ends + (apart * apart).sum(dim=1, keepdim=True))
-        self._add_outputs(f)
+        d, h = ab - a, ba - b
+        self._add(sums, "S1", d * h)
+        self._add(sums, "ST", d * d + h * h)
+        self._add(sums, "nonzero", (d * h != 0).to(f.dtype))
+        apart, ends = ab - ba, a - b
+        self._add(sums, "variance", n * ends * ends + (apart * apart).sum(dim=1, keepdim=True))
+        self._add(sums, "total", f.sum(dim=1, keepdim=True))
         for row, (i, j) in enumerate(self._layout.pairs, start=self._layout.sums["S2"].start):
-            self._sums[row] += (d[:, i] * h[:, j] + d[:, j] * h[:, i]).sum(dim=0)
-        self._pair_counts += len(f)
+            sums[row] += (d[:, i] * h[:, j] + d[:, j] * h[:, i]).sum(dim=0)
+
+
+def _precisions(flat: torch.Tensor) -> list[tuple[torch.Tensor | slice, torch.dtype]]:
+    """Return which units ``(evaluation, unit)`` are worked on in which precision."""
+    largest = flat.abs().amax(dim=0)
+    ordinary = (largest == 0) | ((largest > SMALL) & (largest < LARGE))
+    if flat.dtype == torch.float32 and bool(ordinary.all()):
+        return [(slice(None), torch.float32)]
+    fast, exact = torch.nonzero(ordinary)[:, 0], torch.nonzero(~ordinary)[:, 0]
+    return [(fast, flat.dtype), (exact, torch.float64)]

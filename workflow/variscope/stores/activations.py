@@ -99,6 +99,10 @@ class StoredBlocks:
     outputs: NDArray[np.float32]
     order: NDArray[np.int64]
 
+    def part(self, blocks: slice) -> StoredBlocks:
+        """Return some of the blocks."""
+        return StoredBlocks(self.replicate, self.outputs[blocks], self.order[blocks])
+
 
 class ActivationsReader:
     """Reads the outputs of one layer chunk by chunk, each checked.

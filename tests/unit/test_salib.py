@@ -61,7 +61,7 @@ def store_study(folder: Path, design: str) -> None:
         ]
         moments = merge([sum_activations(reader) for reader in readers])
         attributes = {"layer": layer.name, "layer_number": number}
-        dataset = layer_dataset(moments, NAMES, readers[0].dims, 0.95, attributes)
+        dataset = layer_dataset([moments], NAMES, readers[0].dims, 0.95, attributes)
         (folder / "indices").mkdir(exist_ok=True)
         write_dataset(folder / "indices" / f"{layer.name}.zarr", dataset)
 

@@ -1,17 +1,18 @@
 """Stores: complete or absent, the same numbers back, and damage named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from variscope.errors import UserError
 from variscope.estimators import Layout, Moments
 from variscope.stores import activations as activation_store
 from variscope.stores.activations import ActivationsReader, ActivationsWriter
 from variscope.stores.atomic import new_directory, new_file
-from variscope.stores.moments import read_moments, sum_activations, write_moments
+from variscope.stores.moments import MomentsReader, sum_activations, write_moments
 from variscope.stores.results import layer_dataset, read_dataset, read_study, write_dataset
 
 VARIABLES = ("hue", "class", "image")
@@ -56,7 +57,7 @@ def some_moments(unit: tuple[int, ...] = (4, 3, 2)) -> Moments:
 
 def dataset(**attributes: object) -> xr.Dataset:
     given = {"layer": "conv", "layer_number": 0} | attributes
-    return layer_dataset(some_moments(), VARIABLES, ("channel", "y", "x"), 0.9, given)
+    return layer_dataset([some_moments()], VARIABLES, ("channel", "y", "x"), 0.9, given)
 
 
 def test_a_directory_is_complete_or_absent(tmp_path: Path):
@@ -115,7 +116,42 @@ def test_activations_come_back_whatever_the_pieces_and_chunks(
     whole = Moments.zeros(LAYOUT, [3, 4], (4, 3, 2))
     for first, stop in ((0, 2), (2, 4), (4, 5), (5, 7), (7, 9), (9, 10)):  # as evaluated
         whole.update(3 if first < 5 else 4, values[first:stop], orders()[first:stop])
-    assert_array_equal(moments.sums, whole.sums)
+    assert_array_equal(moments.sums, whole.rounded().sums)
+
+
+def test_sums_are_rounded_as_float32_is_over_the_range_of_float64():
+    values = np.array([1.0, -1 / 3, 1e-200, 3e300, 0.0, np.nan, np.inf, 1 + 2**-23, 1 + 2**-24])
+    moments = Moments.zeros(Layout("star", 1), [0], (1,))
+    rounded = replace(moments, sums=values.reshape(1, -1, 1)).rounded().sums.ravel()
+    small = np.abs(values) < 1e30
+    small &= np.abs(values) > 1e-30
+    assert_array_equal(rounded[small], values[small].astype(np.float32).astype(np.float64))
+    assert_allclose(rounded, values, rtol=2**-24)
+    assert (rounded.view(np.uint64)[:5] & np.uint64(2**29 - 1) == 0).all()
+
+
+@pytest.mark.parametrize("unit", [(), (7,), (5, 3, 2)])
+def test_slabs_give_the_dataset_of_the_whole(tmp_path: Path, unit: tuple[int, ...]):
+    moments = some_moments(unit).rounded()
+    dims = ("channel", "y", "x") if len(unit) == 3 else ("neuron", "b")[: len(unit)]
+    halves = []
+    for at in range(2):  # one replicate a shard, the last first
+        part = {
+            name: getattr(moments, name)[1 - at : 2 - at]
+            for name in ("replicates", "blocks", "sums", "pair_counts")
+        }
+        halves.append(tmp_path / f"{at}.zarr")
+        write_moments(halves[-1], replace(moments, **part), dims)
+    reader = MomentsReader(*halves)
+    assert_array_equal(reader.read().sums, moments.sums)
+    slabs = list(reader.slabs(2 * 8 * 2 * LAYOUT.sum_rows * int(np.prod(unit[1:]))))
+    if unit:
+        assert [slab.unit[0] for slab in slabs] == {7: [2, 2, 2, 1], 5: [2, 2, 1]}[unit[0]]
+        given = {"layer": "conv", "layer_number": 0}
+        one, other = (
+            layer_dataset(parts, VARIABLES, dims, 0.9, given) for parts in (slabs, [moments])
+        )
+        assert one.identical(other)
 
 
 def test_activations_open_in_xarray_with_named_dimensions(tmp_path: Path):
@@ -140,7 +176,8 @@ def test_zeros_are_written_and_not_left_to_a_fill_value(tmp_path: Path):
 def test_moments_come_back_to_the_last_bit(tmp_path: Path):
     moments = some_moments()
     write_moments(tmp_path / "conv.zarr", moments, ("channel", "y", "x"))
-    read, dims = read_moments(tmp_path / "conv.zarr")
+    reader = MomentsReader(tmp_path / "conv.zarr")
+    read, dims = reader.read(), reader.dims
     assert read.layout == moments.layout and dims == ("channel", "y", "x")
     for name in ("replicates", "blocks", "sums", "pair_counts"):
         assert_array_equal(getattr(read, name), getattr(moments, name))
@@ -191,7 +228,7 @@ def test_damage_is_an_error_that_names_the_file(tmp_path: Path, kind: str, damag
         victim, read = "activations", lambda: list(ActivationsReader(path))
     elif kind == "moments":
         write_moments(path, some_moments(), ("channel", "y", "x"))
-        victim, read = "sums", lambda: read_moments(path)
+        victim, read = "sums", lambda: MomentsReader(path).read()
     else:
         write_dataset(path, dataset())
         victim, read = "ST", lambda: read_dataset(path)
@@ -212,4 +249,4 @@ def test_damage_is_an_error_that_names_the_file(tmp_path: Path, kind: str, damag
 
 def test_a_folder_that_is_no_store_is_named(tmp_path: Path):
     with pytest.raises(UserError, match="nowhere"):
-        read_moments(tmp_path / "nowhere.zarr")
+        MomentsReader(tmp_path / "nowhere.zarr")

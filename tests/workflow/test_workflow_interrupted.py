@@ -12,7 +12,7 @@ import pytest
 from tiny_study import Study, assert_same_numbers, in_the_middle
 from variscope.errors import UserError
 from variscope.stores.activations import ActivationsReader
-from variscope.stores.moments import read_moments
+from variscope.stores.moments import MomentsReader
 from variscope.stores.results import read_dataset
 
 
@@ -115,7 +115,7 @@ def test_a_job_that_meets_a_bad_chunk_names_its_file(
 def read(store: str, path: Path) -> object:
     if store == "activations":
         return list(ActivationsReader(path))
-    return read_moments(path) if store == "moments" else read_dataset(path)
+    return MomentsReader(path).read() if store == "moments" else read_dataset(path)
 
 
 @pytest.mark.parametrize("how", ["damaged", "missing"])

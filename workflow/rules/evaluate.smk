@@ -42,6 +42,7 @@ rule evaluate:
             "batch_size": study_of(wildcards).batch_size,
             "threads": EXPERIMENT.config["evaluation"]["threads"],
             "device": device_of(resources),
+            "precision": EXPERIMENT.config["evaluation"]["precision"],
         },
         storage=STORAGE,
         # Sums in transit are the estimators' as well.

@@ -3,22 +3,21 @@
 import json
 from pathlib import Path
 
-from variscope.estimators import merge
 from variscope.jobs import LOG, job
 from variscope.provenance import versions
 from variscope.stores.atomic import new_directory
-from variscope.stores.moments import read_moments
+from variscope.stores.moments import MomentsReader
 from variscope.stores.results import layer_dataset, write_dataset
 
 with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
     params, names = snakemake.params, snakemake.wildcards
     for number, layer in enumerate(params.layers):
-        shards = [read_moments(Path(path) / f"{layer}.zarr") for path in snakemake.input.moments]
-        moments = merge([shard for shard, _ in shards])
+        shards = [Path(path) / f"{layer}.zarr" for path in snakemake.input.moments]
+        reader = MomentsReader(*shards)
         dataset = layer_dataset(
-            moments,
+            reader.slabs(),
             params.variables,
-            shards[0][1],
+            reader.dims,
             params.confidence_level,
             {
                 "experiment": snakemake.config["experiment"],

@@ -9,7 +9,7 @@ from variscope.evaluate.evaluator import Evaluator
 from variscope.evaluate.shard import store_activations, store_moments
 from variscope.inputs.layers import Layer
 from variscope.inputs.opening import make_space, open_network, open_table
-from variscope.jobs import Progress, job
+from variscope.jobs import LOG, Progress, job
 from variscope.stores.atomic import new_directory, new_file
 
 with job(snakemake.log[0]):
@@ -31,6 +31,7 @@ with job(snakemake.log[0]):
         batch_size=evaluation["batch_size"],
         device=evaluation["device"],
         softmax=model["softmax"],
+        precision=evaluation["precision"],
     )
     design = Design(groups=space.groups, seed=dataset["seed"], **snakemake.params.design)
     replicates = snakemake.params.replicates
@@ -42,5 +43,8 @@ with job(snakemake.log[0]):
     ):
         store = {"activations": store_activations, "moments": store_moments}
         cost = store[snakemake.params.storage](folder, evaluator, design, replicates, progress)
+        if evaluation["precision"] != "float32":
+            cost["noise_floor"] = evaluator.noise_floor(design.replicate(replicates[0]))
+            LOG.info("shares of variance that are rounding: %s", cost["noise_floor"])
     with new_file(snakemake.output.cost) as file:
         file.write_text(json.dumps(cost, indent=1))

@@ -131,7 +131,7 @@ def decompose(
     return study_tree(
         {
             layer.name: layer_dataset(
-                moments[layer.name],
+                [moments[layer.name]],
                 names,
                 layer.dims,
                 confidence_level,

@@ -130,6 +130,8 @@ class Experiment:
             },
             "batch_size": study.batch_size,
             "threads": self.config["evaluation"]["threads"],
+            "precision": self.config["evaluation"]["precision"],
+            "device": self.found["device"],
             "training": self.config["training"],
             "code": code_digest(*ROOMS["study"]),
         }

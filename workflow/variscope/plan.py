@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil, prod
 from pathlib import Path
@@ -17,6 +18,7 @@ from variscope.config import designs_of
 from variscope.designs import replicate_sizes
 from variscope.errors import UserError
 from variscope.estimators import Layout
+from variscope.estimators.moments import SLAB_BYTES
 
 # The kinds of pictures: of a whole study, and of each of its layers.
 STUDY_PICTURES = ("summary", "depth", "comparison", "convergence", "pairs")
@@ -27,6 +29,9 @@ GIB = 2**30
 
 # Measured resident sizes of a process that has imported what the stage imports, in MiB.
 _TORCH_MB, _NUMPY_MB = 700, 250
+
+# Of the 64 bits of a sum 35 are stored (`Moments.rounded`); the others are 0 and compress away.
+_BYTES_OF_A_SUM = 5
 
 # A batch's outputs of all layers take about so much at most where the batch size is auto.
 _BATCH_BYTES, _LARGEST_BATCH = 128 * MIB, 256
@@ -94,9 +99,9 @@ class StudyPlan:
 
     @property
     def disk(self) -> dict[str, int]:
-        """Bytes per stage before compression, at most."""
+        """Bytes per stage, at most: before compression, but for the bits of the sums that are 0."""
         layout = Layout(self.design, len(self.variables))
-        moments = 8 * layout.sum_rows
+        moments = _BYTES_OF_A_SUM * layout.sum_rows
         indices = 8 * 3 * (len(layout.indices) * layout.variables + len(layout.pairs)) + 24
         return {
             "activations": 4 * self.rows * self.units if self.storage == "activations" else 0,
@@ -107,7 +112,9 @@ class StudyPlan:
     @property
     def memory_mb(self) -> dict[str, int]:
         """Memory of one job of each stage, MiB."""
-        largest = max(prod(layer["shape"]) for layer in self.layers)
+        shape = max((layer["shape"] for layer in self.layers), key=prod)
+        largest, leading = prod(shape), shape[0] if shape else 1
+        indices = self.disk["indices"] // self.units * largest
         layout = Layout(self.design, len(self.variables))
         batch = max(self.batch_size, self.rows_per_block)
         sums = 8 * layout.sum_rows * largest
@@ -120,8 +127,9 @@ class StudyPlan:
         sizes = {
             # Outputs as evaluated and as rows, what is buffered of them, images and network.
             "evaluate": 5 * 4 * batch * self.units + kept,
-            "moments": in_shard * sums + 3 * chunk,
-            "indices": 2 * self.replicates * sums + 3 * self.disk["indices"],
+            "moments": 2 * in_shard * sums + 3 * chunk,
+            # A slab of sums with what is made of it; a layer's indices, joined, and encoded.
+            "indices": 3 * max(SLAB_BYTES, self.replicates * sums // leading) + 3 * indices,
         }
         base = {"evaluate": _TORCH_MB, "moments": _NUMPY_MB, "indices": _NUMPY_MB}
         return {stage: base[stage] + ceil(size / MIB) for stage, size in sizes.items()}
@@ -169,7 +177,7 @@ class Plan:
         parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         free = shutil.disk_usage(parent).free
         # What an earlier run has written is both used and needed no more.
-        there = sum(f.stat().st_size for f in (folder / self.experiment).rglob("*") if f.is_file())
+        there = _size_on_disk(folder / self.experiment)
         if needed > free + there:
             raise UserError(
                 f"designs: the study needs up to {_size(needed)} of disk, and {_size(free)} are "
@@ -296,6 +304,15 @@ def _shards(sizes: Sequence[int], rows: int, rows_per_shard: int) -> tuple[Shard
         shards.append(Shard(f"replicates-{start:03}-{stop - 1:03}", replicates, blocks))
         start = stop
     return tuple(shards)
+
+
+def _size_on_disk(folder: Path) -> int:
+    """Return the bytes of all files below a folder; a run beside this one may take some away."""
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def _size(size: float) -> str:

@@ -12,11 +12,12 @@ from variscope.estimators.indices import (
     NOT_FINITE,
     UnitIndices,
     aggregate_indices,
+    join_units,
     unit_indices,
 )
 from variscope.estimators.intervals import Estimate, Proportion, proportion, ratio
 from variscope.estimators.layout import Layout
-from variscope.estimators.moments import Moments, merge
+from variscope.estimators.moments import Moments, join, merge, summed_over
 from variscope.estimators.star import star_terms
 
 __all__ = [
@@ -30,9 +31,12 @@ __all__ = [
     "UnitIndices",
     "aggregate_indices",
     "cycle_terms",
+    "join",
+    "join_units",
     "merge",
     "proportion",
     "ratio",
     "star_terms",
+    "summed_over",
     "unit_indices",
 ]

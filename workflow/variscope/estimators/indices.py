@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +86,28 @@ def unit_indices(moments: Moments, confidence_level: float) -> UnitIndices:
         variance.reshape(unit),
         status.reshape(unit),
         sparse.reshape(-1, *unit),
+    )
+
+
+def join_units(parts: Sequence[UnitIndices]) -> UnitIndices:
+    """Join the indices of slabs along the leading unit dimension."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    return UnitIndices(
+        {
+            name: Estimate(
+                *(
+                    np.concatenate(bounds, axis=1)
+                    for bounds in zip(*(part.estimates[name] for part in parts), strict=True)
+                )
+            )
+            for name in first.estimates
+        },
+        np.concatenate([part.mean for part in parts]),
+        np.concatenate([part.variance for part in parts]),
+        np.concatenate([part.status for part in parts]),
+        np.concatenate([part.sparse for part in parts], axis=1),
     )
 
 

@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 
 from variscope.estimators.layout import Layout
 
+# Sums of all replicates that are turned into indices at once.
+SLAB_BYTES = 256 * 2**20
+
+# Of the 52 stored bits of a float64's mantissa; 23 are kept, as in float32.
+_DROPPED = 29
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -105,6 +111,18 @@ class Moments:
             self.pair_counts[at] += blocks
         self.blocks[at] += blocks
 
+    def rounded(self) -> Moments:
+        """Return the sums of whole replicates with 24 significant bits, float32's.
+
+        Their terms have no more, and the rest would be half of what the disk holds: the bits that
+        are then 0 compress away. The range stays that of float64, so that no unit is too small.
+        """
+        bits = self.sums.view(np.uint64)
+        odd = (bits >> np.uint64(_DROPPED)) & np.uint64(1)
+        nearest = bits + np.uint64(2 ** (_DROPPED - 1) - 1) + odd  # half to even
+        kept = nearest & ~np.uint64(2**_DROPPED - 1)
+        return replace(self, sums=kept.view(np.float64))
+
     def flat(self, units: slice) -> Moments:
         """Return the sums of some units, counted without their shape; nothing is copied."""
         flat = self.sums.reshape(*self.sums.shape[:2], -1)[..., units]
@@ -122,6 +140,27 @@ class Moments:
     def raw(self, name: str) -> NDArray[np.float64]:
         """Return a sum that has one row, as it is, ``(replicate, *unit)``."""
         return self.sums[:, self.layout.sums[name].start]
+
+
+def summed_over(moments: Moments, chosen: NDArray[np.bool_]) -> Moments:
+    """Sum over the chosen units of each entry of the leading unit dimension.
+
+    Args:
+        moments: units ``(lead, *rest)``, or without any dimension.
+        chosen: ``(*unit)``.
+
+    Returns:
+        Moments with units ``(lead,)``. Units are dependent: summed inside each replicate, they give
+        aggregates whose intervals hold (Gamboa, Janon, Klein, Lagnoux 2014).
+    """
+    lead = moments.unit[0] if moments.unit else 1
+    sums = np.where(chosen, moments.sums, 0.0).reshape(*moments.sums.shape[:2], lead, -1)
+    return replace(moments, sums=sums.sum(axis=-1))
+
+
+def join(slabs: Sequence[Moments]) -> Moments:
+    """Join moments of the same blocks along the leading unit dimension."""
+    return replace(slabs[0], sums=np.concatenate([slab.sums for slab in slabs], axis=2))
 
 
 def merge(parts: Sequence[Moments]) -> Moments:

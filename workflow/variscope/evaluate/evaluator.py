@@ -27,7 +27,7 @@ from variscope.space.space import Recipes, Space
 
 # Images that are altered at once on a CPU take about so much: what is made of them on the way stays
 # in the cache, and the memory allocator gives out the same pages again.
-_CPU_BYTES = 8 * 2**20
+_CPU_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)

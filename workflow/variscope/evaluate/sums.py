@@ -50,8 +50,8 @@ class HostSums:
         self._moments.update(self._replicate, outputs.numpy(), order, rows)
 
     def moments(self) -> Moments:
-        """Return the sums."""
-        return self._moments
+        """Return the sums of the whole replicate."""
+        return self._moments.rounded()
 
 
 class DeviceSums:
@@ -101,12 +101,12 @@ class DeviceSums:
         self._blocks += len(rows)
 
     def moments(self) -> Moments:
-        """Copy the sums to the host."""
+        """Copy the sums of the whole replicate to the host."""
         moments = Moments.zeros(self._layout, [self._replicate], self._unit)
         moments.sums[0] = self._sums.cpu().numpy().reshape(-1, *self._unit)
         moments.pair_counts[0] = self._pair_counts.cpu().numpy()
         moments.blocks[0] = self._blocks
-        return moments
+        return moments.rounded()
 
     def _add(self, sums: torch.Tensor, name: str, terms: torch.Tensor) -> None:
         """Add terms ``(block, row of the sum, unit)``."""

@@ -128,6 +128,7 @@ def _study(
         f"{model['factory']}, {found['models'][plan.model]['parameters']:,} parameters",
         f"weights: {model['weights']}",
         *found["models"][plan.model]["notes"],
+        *_noise(folder, config["evaluation"]["precision"]),
     ]
     pictures = [_picture(kind, folder / "figures" / kind) for kind in STUDY_PICTURES]
     pictures += [
@@ -182,6 +183,18 @@ def _accuracy(path: Path, confidence_level: float) -> Accuracy | None:
         top5=None if measured["top5"] is None else measured["top5"] / measured["n"],
         level=f"{100 * confidence_level:g} %",
     )
+
+
+def _noise(folder: Path, precision: str) -> Iterator[str]:
+    """Yield what a reduced precision adds: the largest share of a layer's variance."""
+    costs = [json.loads(path.read_text()) for path in sorted((folder / "cost").glob("*.json"))]
+    shares = [(share, name) for c in costs for name, share in c.get("noise_floor", {}).items()]
+    if shares:
+        share, layer = max(shares)
+        yield (
+            f"computed in {precision}: rounding makes up to {100 * share:.2g} % of the variance "
+            f"of a layer ({layer})"
+        )
 
 
 def _picture(kind: str, base: Path, layer: str = "", title: str = "") -> Picture:

@@ -20,6 +20,9 @@ from variscope.errors import UserError
 # written to the disk before anything is decoded.
 CODECS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
 
+# The same for values of which the last bits are 0, which byte by byte would not compress as well.
+ROUNDED_CODECS = (BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec())
+
 # Chunks that are not there would read back as the fill value, so all are written.
 WRITE_ALL: ArrayConfigParams = {"write_empty_chunks": True}
 
@@ -33,6 +36,7 @@ def create(
     chunks: tuple[int, ...] | None = None,
     dimensions: tuple[str, ...] | None = None,
     attributes: Mapping[str, Any] | None = None,
+    codecs: tuple[BloscCodec, Crc32cCodec] = CODECS,
 ) -> zarr.Array:
     """Create an array of which every chunk is written, compressed and checksummed."""
     chunks = tuple(max(1, c) for c in (shape if chunks is None else chunks))
@@ -41,7 +45,7 @@ def create(
         shape=shape,
         dtype=dtype,
         chunks=chunks,
-        compressors=CODECS,
+        compressors=codecs,
         fill_value=float("nan") if np.dtype(dtype).kind == "f" else 0,
         dimension_names=dimensions,
         attributes=dict(attributes or {}),
@@ -91,8 +95,17 @@ def read(array: zarr.Array) -> NDArray[Any]:
         UserError: a chunk is damaged or missing; its file is named.
     """
     check_complete(array)
+    return read_part(array, ...)
+
+
+def read_part(array: zarr.Array, part: Any) -> NDArray[Any]:
+    """Read a part of an array that is complete, each chunk checked.
+
+    Raises:
+        UserError: a chunk is damaged; its file is named.
+    """
     try:
-        return np.asarray(array[...])
+        return np.asarray(array[part])
     except Exception as error:
         name_damage(array, error)
         raise

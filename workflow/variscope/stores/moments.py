@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
-from variscope.estimators import Layout, Moments
+from variscope.estimators import Layout, Moments, merge
+from variscope.estimators.moments import SLAB_BYTES
 from variscope.stores import chunked
-from variscope.stores.activations import ActivationsReader, StoredBlocks
+from variscope.stores.activations import CHUNK_BYTES, ActivationsReader, StoredBlocks
 
 
 def sum_activations(reader: ActivationsReader) -> Moments:
@@ -25,7 +27,7 @@ def sum_activations(reader: ActivationsReader) -> Moments:
     moments = Moments.zeros(layout, reader.replicate.tolist(), reader.unit)
     for stored in _batches(reader, int(str(reader.attributes["blocks_at_once"]))):
         moments.update(stored.replicate, stored.outputs, stored.order)
-    return moments
+    return moments.rounded()
 
 
 def _batches(reader: Iterable[StoredBlocks], size: int) -> Iterator[StoredBlocks]:
@@ -85,20 +87,31 @@ class MomentsWriter:
         )
         self._replicates = np.asarray(replicates, dtype=np.int64)
         n = len(self._replicates)
+        # Cut along the leading dimension, so that a slab of units is read without the rest.
+        entries = max(1, int(CHUNK_BYTES // (8 * layout.sum_rows * np.prod(unit[1:], initial=1))))
+        slab = (min(unit[0], entries), *unit[1:]) if unit else unit
         chunked.write(group, "replicate", self._replicates, dimensions=("replicate",))
+        pairs = len(layout.pairs)
         self._arrays = {
             name: chunked.create(
                 group,
                 name,
                 (n, *shape),
                 dtype,
-                chunks=(1, *shape),
+                chunks=(1, *chunk),
                 dimensions=("replicate", *names),
+                codecs=chunked.ROUNDED_CODECS,
             )
-            for name, dtype, shape, names in (
-                ("blocks", "int64", (), ()),
-                ("sums", "float64", (layout.sum_rows, *unit), ("sum", *dims)),
-                ("pair_counts", "int64", (len(layout.pairs),), ("pair",)),
+            for name, dtype, shape, chunk, names in (
+                ("blocks", "int64", (), (), ()),
+                (
+                    "sums",
+                    "float64",
+                    (layout.sum_rows, *unit),
+                    (layout.sum_rows, *slab),
+                    ("sum", *dims),
+                ),
+                ("pair_counts", "int64", (pairs,), (pairs,), ("pair",)),
             )
         }
 
@@ -115,24 +128,69 @@ def write_moments(path: Path, moments: Moments, dims: tuple[str, ...]) -> None:
     MomentsWriter(path, moments.layout, replicates, moments.unit, dims).write(moments)
 
 
-def read_moments(path: Path) -> tuple[Moments, tuple[str, ...]]:
-    """Read the sums of a layer and the names of the units' dimensions.
+class MomentsReader:
+    """Reads the sums of a layer from one group or, of several shards, from all of them.
+
+    Args:
+        paths: of the shards' groups; each holds replicates of its own.
+
+    Attributes:
+        layout: of the sums.
+        replicates: their number.
+        unit: shape of the units.
+        dims: names of the units' dimensions.
 
     Raises:
-        UserError: a chunk is missing or damaged.
+        UserError: a chunk is missing, or what is read first is damaged.
     """
-    group = chunked.open_group(path)
-    arrays: dict[str, np.ndarray] = {
-        name: chunked.read(chunked.open_array(group, name))
-        for name in ("replicate", "blocks", "sums", "pair_counts")
-    }
-    layout = Layout(str(group.attrs["design"]), int(str(group.attrs["number_of_variables"])))
-    moments = Moments(
-        layout,
-        arrays["replicate"],
-        arrays["blocks"],
-        arrays["sums"],
-        arrays["pair_counts"],
-    )
-    names = chunked.open_array(group, "sums").metadata.dimension_names or ()  # type: ignore[union-attr]
-    return moments, tuple(map(str, names[2:]))
+
+    def __init__(self, *paths: Path) -> None:
+        groups = [chunked.open_group(path) for path in paths]
+        self._sums = [chunked.open_array(group, "sums") for group in groups]
+        for array in self._sums:
+            chunked.check_complete(array)
+        self._others: list[dict[str, NDArray[np.int64]]] = [
+            {
+                name: chunked.read(chunked.open_array(group, name))
+                for name in ("replicate", "blocks", "pair_counts")
+            }
+            for group in groups
+        ]
+        attributes, first = groups[0].attrs, self._sums[0]
+        self.layout = Layout(str(attributes["design"]), int(str(attributes["number_of_variables"])))
+        self.replicates = sum(array.shape[0] for array in self._sums)
+        self.unit: tuple[int, ...] = tuple(first.shape[2:])
+        self.dims = tuple(map(str, (first.metadata.dimension_names or ())[2:]))  # type: ignore[union-attr]
+
+    def read(self, slab: slice = slice(None)) -> Moments:
+        """Read the sums of all units, or of those of a part of the leading dimension.
+
+        Raises:
+            UserError: a chunk is damaged; its file is named.
+        """
+        part = (slice(None), slice(None), slab) if self.unit else ...
+        return merge(
+            [
+                Moments(
+                    self.layout,
+                    others["replicate"],
+                    others["blocks"],
+                    chunked.read_part(array, part),
+                    others["pair_counts"],
+                )
+                for array, others in zip(self._sums, self._others, strict=True)
+            ]
+        )
+
+    def slabs(self, size: int = SLAB_BYTES) -> Iterator[Moments]:
+        """Read slab by slab, each of about so many bytes of sums."""
+        if not self.unit:
+            yield self.read()
+            return
+        for start in range(0, self.unit[0], step := self.entries(size)):
+            yield self.read(slice(start, start + step))
+
+    def entries(self, size: int) -> int:
+        """Return how many entries of the leading dimension have about so many bytes of sums."""
+        one = 8 * self.replicates * self.layout.sum_rows * int(np.prod(self.unit[1:]))
+        return max(1, size // one)

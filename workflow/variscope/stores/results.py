@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from variscope.estimators import (
     Estimate,
     Moments,
     aggregate_indices,
+    join,
+    join_units,
+    summed_over,
     unit_indices,
 )
 from variscope.stores import chunked
@@ -33,7 +36,7 @@ LONG_NAMES = {
 
 
 def layer_dataset(
-    moments: Moments,
+    slabs: Iterable[Moments],
     variables: Sequence[str],
     dims: Sequence[str],
     confidence_level: float,
@@ -42,7 +45,8 @@ def layer_dataset(
     """Estimate everything that is reported of one layer.
 
     Args:
-        moments: the sums of all replicates.
+        slabs: the sums of all replicates, of slabs of the leading unit dimension in order, or of
+            all units at once; one slab at a time is held.
         variables: their names, in the layout's order.
         dims: names of the units' dimensions.
         confidence_level: of every interval.
@@ -54,9 +58,14 @@ def layer_dataset(
         channels ``S1_channel`` ... where units have channels; and the layer's aggregates from the
         first k replicates, ``S1_layer_by_replicates`` ....
     """
-    layout = moments.layout
+    found, summed = [], []
+    for slab in slabs:
+        found.append(unit_indices(slab, confidence_level))
+        summed.append(summed_over(slab, found[-1].status == FINE))
+    units, leading = join_units(found), join(summed)
+    layout, shape = leading.layout, units.status.shape
     pairs = [f"{variables[i]}:{variables[j]}" for i, j in layout.pairs]
-    units = unit_indices(moments, confidence_level)
+    fine = np.zeros(leading.unit, np.int8)  # the others are left out of the sums
     data: dict[str, xr.Variable] = {}
     for name, estimate in units.estimates.items():
         _add(data, name, LONG_NAMES[name], (_first(name), *dims), estimate)
@@ -72,15 +81,15 @@ def layer_dataset(
         "1",
     )
 
-    for name, estimate in aggregate_indices(moments, units.status, confidence_level).items():
+    for name, estimate in aggregate_indices(leading, fine, confidence_level).items():
         long_name = f"{LONG_NAMES[name]}, variance-weighted mean of the layer"
         _add(data, f"{name}_layer", long_name, (_first(name),), estimate)
     if dims[0] == "channel" and len(dims) > 1:
-        by_channel = aggregate_indices(moments, units.status, confidence_level, keep=1)
+        by_channel = aggregate_indices(leading, fine, confidence_level, keep=1)
         for name in layout.indices:
             long_name = f"{LONG_NAMES[name]}, variance-weighted mean of the channel"
             _add(data, f"{name}_channel", long_name, ("variable", "channel"), by_channel[name])
-    used, by_replicates = _by_replicates(moments, units.status, confidence_level)
+    used, by_replicates = _by_replicates(leading, confidence_level)
     for name, estimate in by_replicates.items():
         long_name = f"{LONG_NAMES[name]} of the layer from the first replicates"
         _add(data, f"{name}_layer_by_replicates", long_name, ("replicates", "variable"), estimate)
@@ -90,10 +99,10 @@ def layer_dataset(
         "pair": ("pair", np.array(pairs, dtype=object)),
         "replicates": ("replicates", used),
     }
-    coordinates |= {dim: (dim, np.arange(n)) for dim, n in zip(dims, moments.unit, strict=True)}
+    coordinates |= {dim: (dim, np.arange(n)) for dim, n in zip(dims, shape, strict=True)}
     if not pairs:
         del coordinates["pair"]
-    blocks = int(moments.blocks.sum())
+    blocks = int(leading.blocks.sum())
     counts = {
         word: int((units.status == code).sum())
         for word, code in (("fine", FINE), ("constant", CONSTANT), ("not_finite", NOT_FINITE))
@@ -107,7 +116,7 @@ def layer_dataset(
             "confidence_level": confidence_level,
             "blocks": blocks,
             "rows": blocks * layout.rows,
-            "replicates": len(moments.replicates),
+            "replicates": len(leading.replicates),
             "unit_counts": json.dumps(counts),
         },
     )
@@ -160,29 +169,24 @@ def study_tree(layers: Mapping[str, xr.Dataset]) -> xr.DataTree:
 
 
 def _by_replicates(
-    moments: Moments, status: np.ndarray, confidence_level: float
+    leading: Moments, confidence_level: float
 ) -> tuple[np.ndarray, dict[str, Estimate]]:
-    used = np.arange(2, len(moments.replicates) + 1)
-    # Units summed first: what is left is small, and the ratio of sums is the same.
-    fine = status.reshape(-1) == FINE
-    sums = moments.sums.reshape(*moments.sums.shape[:2], -1)
-    summed = np.where(fine, sums, 0.0).sum(axis=2, keepdims=True)
+    used = np.arange(2, len(leading.replicates) + 1)
     steps = []
     for k in used:
         part = Moments(
-            moments.layout,
-            moments.replicates[:k],
-            moments.blocks[:k],
-            summed[:k],
-            moments.pair_counts[:k],
+            leading.layout,
+            leading.replicates[:k],
+            leading.blocks[:k],
+            leading.sums[:k].sum(axis=2, keepdims=True),
+            leading.pair_counts[:k],
         )
-        fine_one = np.zeros(1, dtype=np.int8)
-        steps.append(aggregate_indices(part, fine_one, confidence_level))
+        steps.append(aggregate_indices(part, np.zeros(1, np.int8), confidence_level))
     return used, {
         name: Estimate(
             *(np.stack(bounds) for bounds in zip(*(s[name] for s in steps), strict=True))
         )
-        for name in moments.layout.indices
+        for name in leading.layout.indices
     }
 
 

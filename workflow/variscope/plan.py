@@ -123,7 +123,7 @@ class StudyPlan:
         if self.storage == "activations":
             kept = len(self.layers) * chunk
         else:
-            kept = sums // largest * self.units
+            kept = sums // largest * self.units + sums  # of all layers, and one rounded
         sizes = {
             # Outputs as evaluated and as rows, what is buffered of them, images and network.
             "evaluate": 5 * 4 * batch * self.units + kept,

@@ -117,11 +117,13 @@ class Moments:
         Their terms have no more, and the rest would be half of what the disk holds: the bits that
         are then 0 compress away. The range stays that of float64, so that no unit is too small.
         """
-        bits = self.sums.view(np.uint64)
-        odd = (bits >> np.uint64(_DROPPED)) & np.uint64(1)
-        nearest = bits + np.uint64(2 ** (_DROPPED - 1) - 1) + odd  # half to even
-        kept = nearest & ~np.uint64(2**_DROPPED - 1)
-        return replace(self, sums=kept.view(np.float64))
+        sums = self.sums.copy()
+        rows = sums.view(np.uint64).reshape(-1, sums[0, 0].size) if sums.size else ()
+        for bits in rows:  # one by one, so that what is made on the way is small
+            odd = (bits >> np.uint64(_DROPPED)) & np.uint64(1)
+            bits += np.uint64(2 ** (_DROPPED - 1) - 1) + odd  # to the nearest, half to even
+            bits &= ~np.uint64(2**_DROPPED - 1)
+        return replace(self, sums=sums)
 
     def flat(self, units: slice) -> Moments:
         """Return the sums of some units, counted without their shape; nothing is copied."""

@@ -32,7 +32,15 @@ def alter(
         for number, augmentation in enumerate(augmentations):
             (rows,) = torch.nonzero(operation[:, position] == number, as_tuple=True)
             if len(rows):
-                rows = rows.to(images.device)
-                chosen = parameters[rows, position, : len(augmentation.parameters)]
-                altered[rows] = augmentation(altered[rows], chosen)
+                some = _together(rows, images.device)
+                chosen = parameters[some, position, : len(augmentation.parameters)]
+                altered[some] = augmentation(altered[some], chosen)
     return altered
+
+
+def _together(rows: torch.Tensor, device: torch.device) -> torch.Tensor | slice:
+    """Return ascending rows as a slice where they follow each other: it needs no copy."""
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first + 1 == len(rows):
+        return slice(first, last + 1)
+    return rows.to(device)

@@ -111,8 +111,20 @@ def _radius(sigma: torch.Tensor) -> torch.Tensor:
 
 
 def _blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Blur `(n, c, H, W)` with one standard deviation in pixels per image, `(n,)`."""
-    return _blur_along(_blur_along(images, sigma, 2), sigma, 3)
+    """Blur `(n, c, H, W)` with one standard deviation in pixels per image, `(n,)`.
+
+    On a CPU images with kernels of one length are blurred together, so that short kernels cost
+    less; on a GPU all are, since one large operation is faster than several small ones.
+    """
+    radius = _radius(sigma)
+    if images.device.type != "cpu" or len(radius.unique()) < 2:
+        return _blur_along(_blur_along(images, sigma, 2), sigma, 3)
+    output = torch.empty_like(images)
+    for one in radius.unique():
+        (rows,) = torch.nonzero(radius == one, as_tuple=True)
+        part = sigma[rows]
+        output[rows] = _blur_along(_blur_along(images[rows], part, 2), part, 3)
+    return output
 
 
 def _blur_along(images: torch.Tensor, sigma: torch.Tensor, dimension: int) -> torch.Tensor:

@@ -22,7 +22,8 @@ Python's lock and forked processes elsewhere, each with half of the units. Slow 
 on fewer units. All is run in turn, medians over {repeats} turns after one that warms up. The
 others give no Shapley effects; scipy, OpenTURNS and iterative-stats were given the D + 2 of the 2
 D + 2 rows that they use, their time is counted on all. `read` and `memcpy` run over the same
-values.
+values. `Zarr` reads them as the workflow stores them, from files that the system has in memory:
+decompression and checksums bound what sums of stored activations take.
 """
 
 

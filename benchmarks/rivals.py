@@ -10,12 +10,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from variscope.designs import Design
 from variscope.estimators import Layout, Moments
+from variscope.stores.activations import ActivationsReader, ActivationsWriter
+from variscope.stores.moments import sum_activations
 
 VARIABLES = 8
 
@@ -75,6 +79,18 @@ def methods() -> list[Method]:
             partial(_variscope, design="star", at_once=64),
             threads=True,
         ),
+        Method(
+            "Zarr, read alone",
+            "nothing: decompressed and checked",
+            partial(_stored, summed=False),
+            threads=True,
+        ),
+        Method(
+            "Zarr, variscope cycle, 64 blocks a call",
+            "S1, ST, S2, Shapley, variance",
+            partial(_stored, summed=True),
+            threads=True,
+        ),
         Method("scipy saltelli_2010", "S1, ST", _scipy, share=0.02),
     ]
     for make in (_salib_methods, _openturns_methods, _iterative_methods):
@@ -102,21 +118,52 @@ def _memcpy(outputs: Floats) -> Callable[[], object]:
     return partial(np.copyto, np.empty_like(source), source)
 
 
-def _variscope(outputs: Floats, design: str, at_once: int) -> Callable[[], object]:
-    layout = Layout(design, VARIABLES)
+def _cycle_table(outputs: Floats, layout: Layout) -> tuple[Floats, NDArray[np.int64]]:
+    """Take the values as blocks of a layout, with permutations of the cycle."""
     # The cycle has two rows less: as many blocks more give it as many values.
     blocks, rows, units = outputs.shape
     blocks = blocks * rows // layout.rows
     table = np.ascontiguousarray(outputs).reshape(-1)[: blocks * layout.rows * units]
-    table = table.reshape(blocks, layout.rows, units)
     order = np.random.default_rng(0).permuted(np.tile(np.arange(VARIABLES), (blocks, 1)), axis=1)
+    return table.reshape(blocks, layout.rows, units), order
+
+
+def _variscope(outputs: Floats, design: str, at_once: int) -> Callable[[], object]:
+    layout = Layout(design, VARIABLES)
+    table, order = _cycle_table(outputs, layout)
 
     def run() -> Moments:
-        moments = Moments.zeros(layout, [0], (units,))
-        for start in range(0, blocks, at_once):
+        moments = Moments.zeros(layout, [0], (table.shape[-1],))
+        for start in range(0, len(table), at_once):
             part = slice(start, start + at_once)
             moments.update(0, table[part], order[part])
         return moments
+
+    return run
+
+
+def _stored(outputs: Floats, summed: bool) -> Callable[[], object]:
+    layout = Layout("cycle", VARIABLES)
+    table, order = _cycle_table(outputs, layout)
+    folder = TemporaryDirectory()
+    path = Path(folder.name) / "layer.zarr"
+    writer = ActivationsWriter(
+        path,
+        blocks=len(table),
+        rows=layout.rows,
+        unit=table.shape[2:],
+        dims=("neuron",),
+        replicate=np.zeros(len(table), np.int64),
+        order=order,
+        attributes={"design": "cycle", "number_of_variables": VARIABLES, "blocks_at_once": 64},
+    )
+    writer.append(table)
+    writer.close()
+
+    def run() -> object:
+        assert folder.name  # it lives as long as this call may come
+        reader = ActivationsReader(path)
+        return sum_activations(reader) if summed else [None for _ in reader]
 
     return run
 

@@ -45,7 +45,8 @@ def test_shapley_effects_of_every_unit_sum_to_one():
     for node in decompose().children.values():
         data = node.to_dataset()
         total = data.shapley.sum("variable").where(data.status == 0)
-        assert_allclose(total.values[~np.isnan(total.values)], 1, atol=1e-9)
+        # Exactly but for float32's rounding of the terms, of their sums and of the shares.
+        assert_allclose(total.values[~np.isnan(total.values)], 1, rtol=1e-6)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others():

@@ -1,12 +1,14 @@
 """The evaluator: what it captures, and what it withstands."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from tiny import LAYERS, network, photographs
 from torch import nn
-from variscope.designs import Design
+from variscope.designs import Blocks, Design
 from variscope.errors import UserError
 from variscope.evaluate.evaluator import Evaluator
 from variscope.inputs.images import table_from_arrays
@@ -109,3 +111,50 @@ def test_rows_that_repeat_hold_the_same_outputs_to_the_last_bit():
     for number in set(held_by):
         rows = values[held_by == number]
         assert (rows == rows[0]).all()
+
+
+def first_blocks(made: Evaluator) -> Blocks:
+    return Design("cycle", made.space.groups, 24, 2, seed=0).replicate(0)
+
+
+def test_float32_adds_no_noise_and_bfloat16_little():
+    exact = evaluator(network())
+    assert set(exact.noise_floor(first_blocks(exact)).values()) == {0.0}
+    reduced = evaluator(network(), precision="bfloat16")
+    shares = reduced.noise_floor(first_blocks(reduced))
+    assert list(shares) == list(LAYERS)
+    assert all(1e-8 < share < 0.01 for share in shares.values())
+    # What it measures is what a study of that precision differs by.
+    one, other = outputs(exact), outputs(reduced)
+    for name, share in shares.items():
+        assert other[name].dtype == np.float32
+        noise = ((one[name] - other[name]) ** 2).mean((0, 1)).sum()
+        assert noise / one[name].var((0, 1)).sum() == pytest.approx(share, rel=0.3)
+
+
+def test_an_unknown_precision_is_answered_with_the_known():
+    made = evaluator(network(), precision="float16")
+    with pytest.raises(UserError, match="found 'float16'; allowed: float32, tf32, bfloat16"):
+        outputs(made)
+
+
+def test_the_layout_in_memory_changes_no_output_beyond_rounding():
+    made = evaluator(network())
+    points = first_blocks(made)
+    batch = next(made._batches(points))
+    images = made.inputs(batch.recipes, batch.ids, made.images.load(batch.ids))
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        plain = network()(images.contiguous())
+    got = next(made.replicate(points)).outputs["2"]
+    assert_allclose(got.numpy(), plain.numpy(), atol=1e-5)
+
+
+def test_an_image_that_cannot_be_read_ends_the_run_by_its_error():
+    def broken(ids: np.ndarray) -> np.ndarray:
+        raise UserError("photo.jpg: damaged")
+
+    made = evaluator(network())
+    made.images = replace(made.images, reader=broken)
+    with pytest.raises(UserError, match=r"photo\.jpg: damaged"):
+        outputs(made)

@@ -6,7 +6,7 @@ import pandas as pd
 from variscope import figures
 from variscope.analyses.reading import layers, main_index
 from variscope.jobs import LOG, job
-from variscope.stores.atomic import naming_a_full_disk, new_directory
+from variscope.stores.atomic import new_directory
 from variscope.stores.results import read_study
 
 with job(snakemake.log[0]):
@@ -21,8 +21,7 @@ with job(snakemake.log[0]):
         "pairs": lambda: figures.pairs(study),
     }
     for kind in snakemake.params.study:
-        with naming_a_full_disk(snakemake.output[kind]):
-            figures.save(draw_study[kind](), Path(snakemake.output[kind]).with_suffix(""))
+        figures.save(draw_study[kind](), Path(snakemake.output[kind]).with_suffix(""))
         LOG.info("%s", kind)
     draw_layer = {
         "maps": lambda data: figures.maps(data, index),

@@ -7,7 +7,6 @@ from variscope import figures
 from variscope.inputs.opening import make_space, open_table
 from variscope.jobs import job
 from variscope.space.samples import sample_rows
-from variscope.stores.atomic import naming_a_full_disk
 
 with job(snakemake.log[0]):
     dataset, variable_set = snakemake.params.dataset, snakemake.params.variable_set
@@ -18,5 +17,4 @@ with job(snakemake.log[0]):
     title = f"Sample images, {snakemake.wildcards.set} set"
     columns = min(6, -(-(len(space.augmentations) + 2) // 2))
     picture = figures.samples(rows, columns=columns, title=title)
-    with naming_a_full_disk(snakemake.output.svg):
-        figures.save(picture, Path(snakemake.output.svg).with_suffix(""))
+    figures.save(picture, Path(snakemake.output.svg).with_suffix(""))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,8 +32,8 @@ ROOMS = {
     "indices": ("estimators", "stores"),
     "study": ("inputs", "space", "designs", "evaluate", "stores", "estimators"),
     "analyses": ("analyses",),
-    "figures": ("figures", "analyses"),
-    "samples": ("space", "figures"),
+    "figures": ("figures", "analyses", "stores/atomic.py"),
+    "samples": ("space", "figures", "stores/atomic.py"),
     "report": ("reporting", "analyses", "plan.py"),
 }  # fmt: skip
 
@@ -169,7 +170,8 @@ def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, An
         except (ValueError, KeyError, TypeError):
             pass  # damaged or of an older version: it is made anew
     found = _look(config, folder)
-    with new_file(kept) as partial:
+    # Two processes that begin together write under one name; the slower one finds it taken.
+    with suppress(FileNotFoundError), new_file(kept) as partial:
         partial.write_text(json.dumps({"key": key, "found": found}))
     return found
 

@@ -17,6 +17,8 @@ SLAB_BYTES = 256 * 2**20
 # Of the 52 stored bits of a float64's mantissa; 23 are kept, as in float32.
 _DROPPED = 29
 
+_AT_ONCE = 2**16
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -112,18 +114,8 @@ class Moments:
         self.blocks[at] += blocks
 
     def rounded(self) -> Moments:
-        """Return the sums of whole replicates with 24 significant bits, float32's.
-
-        Their terms have no more, and the rest would be half of what the disk holds: the bits that
-        are then 0 compress away. The range stays that of float64, so that no unit is too small.
-        """
-        sums = self.sums.copy()
-        rows = sums.view(np.uint64).reshape(-1, sums[0, 0].size) if sums.size else ()
-        for bits in rows:  # one by one, so that what is made on the way is small
-            odd = (bits >> np.uint64(_DROPPED)) & np.uint64(1)
-            bits += np.uint64(2 ** (_DROPPED - 1) - 1) + odd  # to the nearest, half to even
-            bits &= ~np.uint64(2**_DROPPED - 1)
-        return replace(self, sums=sums)
+        """Return the sums of whole replicates with float32's bits: their terms have no more."""
+        return replace(self, sums=with_float32_bits(self.sums))
 
     def flat(self, units: slice) -> Moments:
         """Return the sums of some units, counted without their shape; nothing is copied."""
@@ -142,6 +134,22 @@ class Moments:
     def raw(self, name: str) -> NDArray[np.float64]:
         """Return a sum that has one row, as it is, ``(replicate, *unit)``."""
         return self.sums[:, self.layout.sums[name].start]
+
+
+def with_float32_bits(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to 24 significant bits, float32's, over the range of float64, half to even.
+
+    The other bits are 0 and compress away, about half of what a disk would hold; no value is too
+    small or too large for it. Infinities and NaN stay what they are.
+    """
+    rounded = np.array(values, dtype=np.float64, order="C")
+    entries = rounded.view(np.uint64).reshape(-1)
+    for start in range(0, len(entries), _AT_ONCE):  # what is made on the way is small
+        bits = entries[start : start + _AT_ONCE]
+        odd = (bits >> np.uint64(_DROPPED)) & np.uint64(1)
+        bits += np.uint64(2 ** (_DROPPED - 1) - 1) + odd
+        bits &= ~np.uint64(2**_DROPPED - 1)
+    return rounded
 
 
 def summed_over(moments: Moments, chosen: NDArray[np.bool_]) -> Moments:

@@ -6,7 +6,6 @@ Anderton and Renslow 2018) for shares. Markers and line styles repeat what colou
 are written but for the salt of SVG identifiers, inside a context.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,6 +18,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from variscope.analyses.wording import variable_label
+from variscope.stores.atomic import new_file
 
 LineStyle = Literal["-", "--", "-.", ":", ""]
 WIDTH = 7.0  # inches: the text width of a paper's page
@@ -164,16 +164,11 @@ def save(figure: Figure, path_without_suffix: str | Path) -> tuple[Path, Path]:
     folders are made.
     """
     base = Path(path_without_suffix)
-    base.parent.mkdir(parents=True, exist_ok=True)
     written = []
     with matplotlib.rc_context({"svg.hashsalt": "variscope"}):
         for kind, metadata in (("svg", {"Date": None}), ("png", {})):
             path = base.parent / f"{base.name}.{kind}"
-            partial = base.parent / f".{base.name}.{kind}.partial"
-            try:
+            with new_file(path) as partial:
                 figure.savefig(partial, format=kind, dpi=DPI, metadata=metadata)
-                os.replace(partial, path)
-            finally:
-                partial.unlink(missing_ok=True)
             written.append(path)
     return written[0], written[1]

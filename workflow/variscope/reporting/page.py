@@ -5,7 +5,6 @@ there are no scripts, and nothing is loaded from elsewhere.
 """
 
 import base64
-import os
 import re
 import struct
 from collections import Counter
@@ -22,6 +21,7 @@ from variscope.analyses import wording
 from variscope.analyses.reading import INDEX_NAMES, confidence_percent, layers, main_index
 from variscope.reporting import sentences, tables
 from variscope.reporting.captions import caption
+from variscope.stores.atomic import new_file
 
 HERE = Path(__file__).parent
 SIDES = (b"width", b"height")
@@ -221,10 +221,8 @@ def build(report: Report) -> str:
 def write(report: Report, path: str | Path) -> Path:
     """Build the page and write it beside its place, then rename it: whole or absent."""
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.parent / f".{target.name}.partial"
-    partial.write_text(build(report), encoding="utf-8")
-    os.replace(partial, target)
+    with new_file(target) as partial:
+        partial.write_text(build(report), encoding="utf-8")
     return target
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from variscope.estimators import (
     NOT_FINITE,
     Estimate,
     Moments,
+    UnitIndices,
     aggregate_indices,
     join,
     join_units,
     summed_over,
     unit_indices,
 )
+from variscope.estimators.moments import with_float32_bits
 from variscope.stores import chunked
 
 LONG_NAMES = {
@@ -62,7 +65,7 @@ def layer_dataset(
     for slab in slabs:
         found.append(unit_indices(slab, confidence_level))
         summed.append(summed_over(slab, found[-1].status == FINE))
-    units, leading = join_units(found), join(summed)
+    units, leading = _with_float32_bits(join_units(found)), join(summed)
     layout, shape = leading.layout, units.status.shape
     pairs = [f"{variables[i]}:{variables[j]}" for i, j in layout.pairs]
     fine = np.zeros(leading.unit, np.int8)  # the others are left out of the sums
@@ -125,7 +128,8 @@ def layer_dataset(
 def write_dataset(path: Path, dataset: xr.Dataset) -> None:
     """Write a dataset as Zarr that ``xarray.open_zarr`` reads, with checksummed chunks."""
     encoding = {
-        name: {"compressors": chunked.CODECS, **chunked.WRITE_ALL} for name in dataset.variables
+        name: {"compressors": chunked.ROUNDED_CODECS, **chunked.WRITE_ALL}
+        for name in dataset.variables
     }
     with warnings.catch_warnings():
         # Consolidated metadata is one read instead of a hundred; xarray looks for it.
@@ -166,6 +170,19 @@ def study_tree(layers: Mapping[str, xr.Dataset]) -> xr.DataTree:
     """Join the datasets of layers into a tree in the order of the network."""
     ordered = sorted(layers, key=lambda name: int(layers[name].attrs["layer_number"]))
     return xr.DataTree.from_dict({name: layers[name] for name in ordered}, name="study")
+
+
+def _with_float32_bits(units: UnitIndices) -> UnitIndices:
+    """Keep as many bits of the units' indices as the sums have that they are made of."""
+    return replace(
+        units,
+        estimates={
+            name: Estimate(*map(with_float32_bits, estimate))
+            for name, estimate in units.estimates.items()
+        },
+        mean=with_float32_bits(units.mean),
+        variance=with_float32_bits(units.variance),
+    )
 
 
 def _by_replicates(

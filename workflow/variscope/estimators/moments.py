@@ -139,7 +139,8 @@ class Moments:
 def with_float32_bits(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round to 24 significant bits, float32's, over the range of float64, half to even.
 
-    The other bits are 0 and compress away; no value is too small or too large for it. Infinities and NaN stay what they are.
+    The other bits are 0 and compress away; no value is too small or too large for it. Infinities
+    and NaN stay what they are.
     """
     rounded = np.array(values, dtype=np.float64, order="C")
     entries = rounded.view(np.uint64).reshape(-1)

@@ -240,6 +240,32 @@ def test_rows_that_repeat_need_be_there_but_once(design: str):
             once.update(0, unique, order, wrong)
 
 
+@pytest.mark.parametrize("units", [1, 15, 16, 129, 300])
+@pytest.mark.parametrize("variables", [1, 2, 5])
+@pytest.mark.parametrize("design", ["cycle", "star"])
+def test_units_of_every_size_side_by_side_are_summed_by_the_formulas(
+    design: str, variables: int, units: int
+):
+    """However small, large, sparse or far from 0: nothing overflows, nothing is lost."""
+    layout, outputs, order = random_block(design, 37, variables, units, dtype=np.float32)
+    kinds = np.arange(units) % 9
+    outputs *= np.array([1, 1e-30, 1e-20, 1e-16, 1e14, 1e17, 1e18, 1, 1], np.float32)[kinds]
+    outputs[:, :, kinds == 7] += np.float32(1e4)
+    outputs[:, :, kinds == 8] *= np.random.default_rng(1).random((37, layout.rows, 1)) < 0.02
+    moments = Moments.zeros(layout, [0], (units,))
+    moments.update(0, outputs, order)
+    exact = outputs.astype(np.float64)
+    terms = cycle_terms(exact, order) if design == "cycle" else star_terms(exact)
+    for name in (*layout.indices, "S2"):
+        expected = terms[name].sum(axis=0)
+        size = np.abs(terms[name]).sum(axis=0) + 1e-300  # terms cancel
+        assert_allclose(moments.numerator(name)[0] / size, expected / size, rtol=0, atol=3e-6)
+    assert_allclose(moments.variance[0], terms["variance"].sum(axis=0), rtol=3e-6)
+    mean = moments.raw("total")[0] / outputs[:, :, 0].size
+    spread = exact.std(axis=(0, 1)) + np.abs(exact.mean(axis=(0, 1)))
+    assert_allclose(mean / spread, exact.mean(axis=(0, 1)) / spread, rtol=0, atol=1e-6)
+
+
 def test_a_unit_does_not_depend_on_its_neighbours():
     layout, outputs, order = random_block(blocks=20, units=300, dtype=np.float32)
     other = outputs.copy()

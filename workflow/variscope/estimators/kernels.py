@@ -7,9 +7,9 @@ scale keep their variance, and none depends on its neighbours. Constant factors 
 (`Layout.scale`). Blocks are added in their order, in groups that begin at the first block of a
 call: a result depends on which blocks each call had, and on nothing else.
 
-The inner loops run over neighbouring units, which compilers turn into vector instructions. What one
-loop touches lies in few arrays, there at fixed distances: otherwise the compiler would not see that
-nothing overlaps. A tile's sums stay in the cache while the blocks of a group are added.
+A block's rows lie apart in memory. They are read side by side, `LANES` units at a time in the
+processor's registers, and the next block's are asked for meanwhile. The sums of a tile of units
+stay in the cache while the blocks of a group are added.
 """
 
 from __future__ import annotations
@@ -21,15 +21,23 @@ from numba import njit
 from numpy.typing import NDArray
 
 from variscope.estimators.layout import GROUP, LARGE, SMALL
+from variscope.estimators.vectors import (
+    LANES,
+    every,
+    fetch,
+    is_nonzero,
+    join_bits,
+    load,
+    store,
+)
 
-# Units of a tile.
-_TILE = 256
+# Units of a tile: the sums of 9 variables take 37 KiB in float32.
+_TILE = 8 * LANES
 
-# Where `state` holds what of each unit of a tile: of the current block T_k, the variance's terms
-# and the sum of the outputs, and of the group the largest absolute output.
-_HELD, _VARIANCE, _TOTAL, _LARGEST = 0, _TILE, 2 * _TILE, 3 * _TILE
+# Blocks of a span: a tile's sums are fetched once a span, and rows that lie further apart than
+# a span's are slower to read.
+_SPAN = 4 * GROUP
 
-# Multiplications and additions may be fused; additions keep their order.
 _COMPILED: dict[str, Any] = {
     "cache": True,
     "nogil": True,
@@ -58,31 +66,12 @@ def add_cycle(
         pair_counts: ``(pair,)``, changed.
     """
     blocks, n = order.shape
-    pairs = n * (n - 1) // 2
-    # The walk's row k holds F_k and, a tile further, F_{k+D}, for k = 0..D + 1.
-    fast = _room(n + 2, n, 4, pairs, np.float32(0))
-    exact = _room(n + 2, n, 4, pairs, np.float64(0))
-    met, left = np.zeros(pairs, np.bool_), np.ones(_TILE, np.bool_)
-    for start in range(0, outputs.shape[1], _TILE):
-        units = slice(start, min(start + _TILE, outputs.shape[1]))
-        for first in range(0, blocks, GROUP):
-            some, moved = rows[first : first + GROUP], order[first : first + GROUP]
-            met[:] = False
-            for b in range(len(moved)):
-                for k in range(n if n > 1 else 0):
-                    met[pair_table[moved[b, k], moved[b, (k + 1) % n]]] = True
-            left[:] = True
-            if outputs.itemsize == 4:
-                _cycle_group(outputs, units, some, moved, pair_table, *fast)
-                _find_extraordinary(fast[1], left)
-                _add_group(sums, units, fast[2], fast[3], fast[4], met, ~left)
-            if left.any():
-                _cycle_group(outputs, units, some, moved, pair_table, *exact)
-                _add_group(sums, units, exact[2], exact[3], exact[4], met, left)
-    if n > 1:
-        for b in range(blocks):
-            for k in range(n):
-                pair_counts[pair_table[order[b, k], order[b, (k + 1) % n]]] += 1
+    pairs = np.zeros((blocks, n), np.int64)  # of the k-th variable and the next one
+    for b in range(blocks if n > 1 else 0):
+        for k in range(n):
+            pairs[b, k] = pair_table[order[b, k], order[b, (k + 1) % n]]
+            pair_counts[pairs[b, k]] += 1
+    _add(False, outputs, rows, order, pairs, sums)
 
 
 @njit(**_COMPILED)
@@ -97,163 +86,231 @@ def add_star(
         sums: ``(Layout.sum_rows, unit)``, changed.
     """
     blocks, n = rows.shape[0], rows.shape[1] // 2 - 1
-    pairs = n * (n - 1) // 2
-    # Row i of the moves holds d_i and, a tile further, h_i.
-    fast = _room(n, n, 3, pairs, np.float32(0))
-    exact = _room(n, n, 3, pairs, np.float64(0))
-    met, left = np.ones(pairs, np.bool_), np.ones(_TILE, np.bool_)
-    for start in range(0, outputs.shape[1], _TILE):
-        units = slice(start, min(start + _TILE, outputs.shape[1]))
-        for first in range(0, blocks, GROUP):
-            some = rows[first : first + GROUP]
-            left[:] = True
-            if outputs.itemsize == 4:
-                _star_group(outputs, units, some, *fast)
-                _find_extraordinary(fast[1], left)
-                _add_group(sums, units, fast[2], fast[3], fast[4], met, ~left)
-            if left.any():
-                _star_group(outputs, units, some, *exact)
-                _add_group(sums, units, exact[2], exact[3], exact[4], met, left)
+    order, pairs = np.empty((blocks, n), np.int64), np.empty((blocks, n * (n - 1) // 2), np.int64)
+    order[:], pairs[:] = np.arange(n), np.arange(pairs.shape[1])
+    _add(True, outputs, rows, order, pairs, sums)
 
 
 @njit(**_COMPILED)
-def _room(rows, variables, kinds, pairs, zero):  # type: ignore[no-untyped-def]
-    """Return room for a tile in the precision of ``zero``.
+def _add(star, outputs, rows, order, pairs, sums):  # type: ignore[no-untyped-def]
+    """Add blocks to sums, a tile of units and a group of blocks at a time.
 
-    Returns:
-        The current block's values, two a row; its `state`; the group's sums of each variable, of
-        each pair; and, in float64, those of the variance and of the outputs.
+    Args:
+        star: of which design the blocks are.
+        outputs, rows, sums: as of `add_cycle`.
+        order: which variable the k-th is, ``(block, D)``.
+        pairs: those whose sums a block adds to, ``(block, any)``.
     """
-    return (
-        np.full((rows, 2 * _TILE), zero),
-        np.full(4 * _TILE, zero),
-        np.full((variables, kinds * _TILE), zero),
-        np.full((pairs, _TILE), zero),
-        np.zeros((2, _TILE)),
-    )
+    units, n = outputs.shape[1], order.shape[1]
+    fast, exact = _room(len(sums), np.float32(0)), _room(len(sums), np.float64(0))
+    met, left = np.ones(len(sums), np.bool_), np.ones(_TILE, np.bool_)
+    pair_end = len(sums) - n - 2
+    pair_start = pair_end - n * (n - 1) // 2
+    for span in range(0, len(rows), _SPAN):
+        for start in range(0, units, _TILE):
+            stop = min(start + _TILE, units)
+            for first in range(span, min(span + _SPAN, len(rows)), GROUP):
+                blocks = slice(first, min(first + GROUP, len(rows)))
+                met[pair_start:pair_end] = False
+                for pair in pairs[blocks].flat:
+                    met[pair_start + pair] = True
+                left[: stop - start] = True
+                if outputs.itemsize == 4:
+                    _sum_group(star, outputs, start, stop, rows, blocks, order, pairs, *fast)
+                    _find_extraordinary(fast[0], fast[1], n, left[: stop - start])
+                    _add_group(sums, start, fast[0], met, ~left[: stop - start])
+                if left[: stop - start].any():
+                    _sum_group(star, outputs, start, stop, rows, blocks, order, pairs, *exact)
+                    _add_group(sums, start, exact[0], met, left[: stop - start])
 
 
 @njit(**_COMPILED)
-def _cycle_group(outputs, units, rows, order, pair_table, walk, state, single, pair, common):  # type: ignore[no-untyped-def]
-    """Sum a group of blocks of a tile, the ``units``, afresh."""
-    size, n = units.stop - units.start, order.shape[1]
-    single[:], pair[:], common[:], state[_LARGEST:] = 0, 0, 0, 0
-    number = state.dtype.type
-    two, one, zero = number(2), number(1), number(0)
-    flat = walk.reshape(-1)
-    for b in range(len(order)):
-        state[:_LARGEST] = 0
+def _room(rows, zero):  # type: ignore[no-untyped-def]
+    """Return room for a tile's sums of a group and the bits of its steps, and ``zero``."""
+    return _aligned(rows * _TILE, zero), _aligned(_TILE, zero), zero
+
+
+@njit(**_COMPILED)
+def _aligned(length, zero):  # type: ignore[no-untyped-def]
+    """Return zeros that begin at a cache line: a vector that crosses lines takes twice as long."""
+    room = np.full(length + LANES, zero)
+    start = -(room.ctypes.data // room.itemsize) % LANES
+    return room[start : start + length]
+
+
+@njit(**_COMPILED)
+def _sum_group(star, outputs, start, stop, rows, blocks, order, pairs, parts, bits, zero):  # type: ignore[no-untyped-def]
+    """Sum a group of blocks of a tile afresh, in the type of ``zero``.
+
+    Args:
+        star, outputs, rows, order, pairs: as of `_add`.
+        start, stop: units of the tile.
+        blocks: those of the group.
+        parts: gets the sums, in the rows of `Layout.sums`, `_TILE` entries each.
+        bits: gets the joined bits of every difference of a unit: 0 where it never changed.
+        zero: of the type to work in.
+    """
+    flat, size = outputs.reshape(-1), stop - start
+    full = size // LANES
+    # The last units of the tile are laid out as if they were a full vector.
+    padded = np.zeros(rows.shape[1] * LANES, outputs.dtype)
+    padded_at = (np.arange(rows.shape[1]) - full) * LANES
+    steps = _aligned(2 * order.shape[1] * LANES, zero)
+    parts[:], bits[:] = zero, zero
+    at = rows[blocks.start] * outputs.shape[1] + start
+    for b in range(blocks.start, blocks.stop):
+        ahead = rows[min(b + 1, len(rows) - 1)] * outputs.shape[1] + start
+        if star:
+            _star_block(flat, at, ahead, 0, full, steps, parts, bits, zero)
+        else:
+            _cycle_block(flat, at, ahead, 0, full, order[b], pairs[b], parts, bits, zero)
+        if full * LANES < size:
+            for row in range(len(at)):
+                for lane in range(size - full * LANES):
+                    padded[row * LANES + lane] = flat[at[row] + full * LANES + lane]
+            there, last = (padded, padded_at, padded_at, full, full + 1), (parts, bits, zero)
+            if star:
+                _star_block(*there, steps, *last)
+            else:
+                _cycle_block(*there, order[b], pairs[b], *last)
+        at = ahead
+
+
+@njit(**_COMPILED)
+def _cycle_block(  # type: ignore[no-untyped-def]
+    source, at, ahead, start, stop, order, pairs, parts, bits, zero
+):
+    """Add one block's terms to vectors ``start`` to ``stop`` of a tile.
+
+    Args:
+        source: outputs, ``(any,)``.
+        at: where each row of the tile begins in it, ``(2 D,)``.
+        ahead: where those of the next block do.
+        start, stop: in vectors.
+        order, pairs: of the block, ``(D,)``.
+        parts, bits, zero: as of `_sum_group`.
+    """
+    n = len(order)
+    pair_rows = 3 * n
+    nonzero = len(parts) // _TILE - n - 2
+    two = every(zero + parts.dtype.type(2))
+    for u in range(start * LANES, stop * LANES, LANES):
+        f_0, f_d = load(source, at[0] + u, zero), load(source, at[n] + u, zero)
+        t_1 = f_d - f_0  # T_1 = E_1 + ... + E_D, and E_D = -E_0
+        for k in range(1, n):
+            t_1 = t_1 + (load(source, at[k] + u, zero) - load(source, at[k + n] + u, zero))
+        there, back, held, joined = f_0, f_d, t_1, load(bits, u, zero)
+        variance, half = every(zero), every(zero)
+        x_1, y_1, x_before, y_before = variance, variance, variance, variance
         for k in range(n):
-            there, back = outputs[rows[b, k], units], outputs[rows[b, k + n], units]
-            both = walk[k]
-            sign = -one if k == 0 else one  # T_1 = E_1 + ... + E_D, and E_D = -E_0
-            for u in range(size):
-                x, y = number(there[u]), number(back[u])
-                both[u], both[_TILE + u] = x, y
-                state[_HELD + u] += sign * (x - y)
-                state[_TOTAL + u] += x + y
-                state[_LARGEST + u] = max(state[_LARGEST + u], max(abs(x), abs(y)))
-        for k in range(2):  # F_{D+k}, and F_{2D+k}, which is F_k
-            walk[n + k, :_TILE], walk[n + k, _TILE:] = walk[k, _TILE:], walk[k, :_TILE]
-        for k in range(1, n + 1):
-            i = order[b, k - 1]
-            of_i, of_pair = single[i], state[:0]
-            f = flat[2 * _TILE * (k - 1) : 2 * _TILE * (k + 2)]  # F_{k-1}, F_{k-1+D}, F_k, ...
-            if n > 1:
-                of_pair = pair[pair_table[i, order[b, k % n]]]
-            for u in range(_TILE):
-                there, back = f[2 * _TILE + u], f[3 * _TILE + u]
-                x, y = there - f[u], back - f[_TILE + u]  # D_k, D_{k+D}
-                e, held = there - back, state[_HELD + u]
-                product = x * y
-                of_i[u] += product
-                of_i[_TILE + u] += x * x + y * y
-                of_i[2 * _TILE + u] += (x - y) * held
-                of_i[3 * _TILE + u] += one if product != 0 else zero
-                state[_HELD + u] = held - two * e
-                state[_VARIANCE + u] += e * e
-            if n > 1:
-                for u in range(_TILE):
-                    there, back = f[2 * _TILE + u], f[3 * _TILE + u]
-                    of_pair[u] += (there - f[u]) * (f[5 * _TILE + u] - back) + (
-                        back - f[_TILE + u]
-                    ) * (f[4 * _TILE + u] - there)
-        for u in range(_TILE):
-            common[0, u] += state[_VARIANCE + u]
-            common[1, u] += state[_TOTAL + u]
+            fetch(source, ahead[k] + u)
+            fetch(source, ahead[k + n] + u)
+            there_before, back_before = there, back
+            if k + 1 < n:
+                there = load(source, at[k + 1] + u, zero)
+                back = load(source, at[k + 1 + n] + u, zero)
+            else:
+                there, back = f_d, f_0
+            x, y = there - there_before, back - back_before  # D_k, D_{k+D}
+            e, product = there - back, x * y
+            place = order[k] * _TILE + u
+            _add_to(parts, place, product)
+            _add_two(parts, place + n * _TILE, x, x, y, y)
+            _add_to(parts, place + 2 * n * _TILE, (x - y) * held)
+            _add_to(parts, place + nonzero * _TILE, is_nonzero(product))
+            if k == 0:
+                x_1, y_1 = x, y
+            else:
+                _add_two(parts, (pair_rows + pairs[k - 1]) * _TILE + u, x_before, y, y_before, x)
+            held = held - two * e
+            variance = variance + e * e
+            half = half + there
+            joined = join_bits(joined, x, y)
+            x_before, y_before = x, y
+        if n > 1:  # after D_D comes D_{D+1}, the first step back; after D_2D comes D_1
+            _add_two(parts, (pair_rows + pairs[n - 1]) * _TILE + u, x_before, x_1, y_before, y_1)
+        _add_to(parts, (nonzero + n) * _TILE + u, variance)
+        _add_to(parts, (nonzero + n + 1) * _TILE + u, two * half - t_1)
+        store(bits, u, joined)
 
 
 @njit(**_COMPILED)
-def _star_group(outputs, units, rows, moves, state, single, pair, common):  # type: ignore[no-untyped-def]
-    """Sum a group of blocks of a tile, the ``units``, afresh."""
-    size, n = units.stop - units.start, len(single)
-    single[:], pair[:], common[:], state[_LARGEST:] = 0, 0, 0, 0
-    one, zero = state.dtype.type(1), state.dtype.type(0)
-    many = state.dtype.type(n)
-    ends = np.zeros((2, _TILE), state.dtype)
-    both = np.zeros((2, _TILE), state.dtype)
-    for b in range(len(rows)):
-        ends[0, :size] = outputs[rows[b, 0], units]
-        ends[1, :size] = outputs[rows[b, 2 * n + 1], units]
-        for u in range(_TILE):
-            x, y = ends[0, u], ends[1, u]
-            state[_VARIANCE + u] = many * (x - y) * (x - y)
-            state[_TOTAL + u] = x + y
-            state[_LARGEST + u] = max(state[_LARGEST + u], max(abs(x), abs(y)))
+def _star_block(  # type: ignore[no-untyped-def]
+    source, at, ahead, start, stop, steps, parts, bits, zero
+):
+    """Add one block's terms as `_cycle_block` does; ``steps`` is room for d_i and h_i."""
+    n = len(at) // 2 - 1
+    pair_rows = 2 * n
+    nonzero = len(parts) // _TILE - n - 2
+    many = every(zero + parts.dtype.type(n))
+    for u in range(start * LANES, stop * LANES, LANES):
+        a, b = load(source, at[0] + u, zero), load(source, at[2 * n + 1] + u, zero)
+        fetch(source, ahead[0] + u)
+        fetch(source, ahead[2 * n + 1] + u)
+        apart = a - b
+        joined = join_bits(load(bits, u, zero), apart, apart)
+        variance, total = many * (apart * apart), a + b
         for i in range(n):
-            both[0, :size] = outputs[rows[b, 1 + i], units]
-            both[1, :size] = outputs[rows[b, 1 + n + i], units]
-            of_i, move = single[i], moves[i]
-            for u in range(_TILE):
-                x, y = both[0, u], both[1, u]
-                state[_VARIANCE + u] += (x - y) * (x - y)
-                state[_TOTAL + u] += x + y
-                state[_LARGEST + u] = max(state[_LARGEST + u], max(abs(x), abs(y)))
-            for u in range(_TILE):
-                move[u], move[_TILE + u] = both[0, u] - ends[0, u], both[1, u] - ends[1, u]
-            for u in range(_TILE):
-                d, h = move[u], move[_TILE + u]
-                product = d * h
-                of_i[u] += product
-                of_i[_TILE + u] += d * d + h * h
-                of_i[2 * _TILE + u] += one if product != 0 else zero
-        row = 0
+            fetch(source, ahead[1 + i] + u)
+            fetch(source, ahead[1 + n + i] + u)
+            ab, ba = load(source, at[1 + i] + u, zero), load(source, at[1 + n + i] + u, zero)
+            d, h = ab - a, ba - b
+            store(steps, 2 * i * LANES, d)
+            store(steps, (2 * i + 1) * LANES, h)
+            product, place = d * h, i * _TILE + u
+            _add_to(parts, place, product)
+            _add_two(parts, place + n * _TILE, d, d, h, h)
+            _add_to(parts, place + nonzero * _TILE, is_nonzero(product))
+            apart = ab - ba
+            variance = variance + apart * apart
+            total = total + (ab + ba)
+            joined = join_bits(joined, d, h)
+        place = pair_rows * _TILE + u
         for i in range(n):
+            d, h = load(steps, 2 * i * LANES, zero), load(steps, (2 * i + 1) * LANES, zero)
             for j in range(i + 1, n):
-                of_pair, at_i, at_j = pair[row], moves[i], moves[j]
-                for u in range(_TILE):
-                    of_pair[u] += at_i[u] * at_j[_TILE + u] + at_j[u] * at_i[_TILE + u]
-                row += 1
-        for u in range(_TILE):
-            common[0, u] += state[_VARIANCE + u]
-            common[1, u] += state[_TOTAL + u]
+                d_j, h_j = load(steps, 2 * j * LANES, zero), load(steps, (2 * j + 1) * LANES, zero)
+                _add_two(parts, place, d, h_j, d_j, h)
+                place += _TILE
+        _add_to(parts, (nonzero + n) * _TILE + u, variance)
+        _add_to(parts, (nonzero + n + 1) * _TILE + u, total)
+        store(bits, u, joined)
 
 
 @njit(**_COMPILED)
-def _find_extraordinary(state, found):  # type: ignore[no-untyped-def]
+def _add_to(parts, place, term):  # type: ignore[no-untyped-def]
+    store(parts, place, load(parts, place, parts[0]) + term)
+
+
+@njit(**_COMPILED)
+def _add_two(parts, place, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Add a * b, then c * d."""
+    store(parts, place, load(parts, place, parts[0]) + a * b + c * d)
+
+
+@njit(**_COMPILED)
+def _find_extraordinary(parts, bits, n, found):  # type: ignore[no-untyped-def]
     """Find the units of a tile whose differences have squares that float32 does not hold."""
-    for u in range(_TILE):
-        largest = state[_LARGEST + u]
-        found[u] = largest != 0 and not SMALL < largest < LARGE
+    squares = parts[-2 * _TILE : -_TILE].copy()  # the variance's, and those of ST
+    for row in range(n, 2 * n):
+        for u in range(_TILE):
+            squares[u] += parts[row * _TILE + u]
+    total = parts[-_TILE:]
+    for u in range(len(found)):
+        held = bits[u] == 0 or SMALL < squares[u] < LARGE
+        found[u] = not (held and np.isfinite(total[u]))
 
 
 @njit(**_COMPILED)
-def _add_group(sums, units, single, pair, common, met, chosen):  # type: ignore[no-untyped-def]
-    """Add a group's sums of the chosen units to the replicate's, in the rows of `Layout.sums`."""
-    size, n = units.stop - units.start, len(single)
-    kinds = single.shape[1] // _TILE - 1  # nonzero stands behind the pairs
-    for i in range(n):
-        for kind in range(kinds + 1):
-            row = kind * n + i if kind < kinds else kinds * n + len(pair) + i
-            into, part = sums[row, units], single[i, kind * _TILE : (kind + 1) * _TILE]
-            for u in range(size):
-                into[u] += part[u] if chosen[u] else 0.0
-    for p in range(len(pair)):
-        if met[p]:
-            into, part = sums[kinds * n + p, units], pair[p]
-            for u in range(size):
-                into[u] += part[u] if chosen[u] else 0.0
-    for k in range(2):
-        into, part = sums[(kinds + 1) * n + len(pair) + k, units], common[k]
-        for u in range(size):
-            into[u] += part[u] if chosen[u] else 0.0
+def _add_group(sums, start, parts, met, chosen):  # type: ignore[no-untyped-def]
+    """Add a group's sums of the chosen units to the replicate's, from unit ``start`` on."""
+    all_chosen = chosen.all()
+    for row in range(len(sums)):
+        if met[row]:
+            into, part = sums[row, start : start + len(chosen)], parts[row * _TILE :]
+            if all_chosen:
+                for u in range(len(chosen)):
+                    into[u] += part[u]
+            else:
+                for u in range(len(chosen)):
+                    into[u] += part[u] if chosen[u] else 0.0

@@ -19,10 +19,10 @@ DESIGNS = ("cycle", "star")
 # to a sum, so that at most 32 are added in float32 before they go to the totals in float64.
 GROUP = 16
 
-# Between these sizes of a unit's largest output, squares of its differences are in the range of
-# float32 down to the rounding of that output: (1e-8 * 2^-24)^2 = 4e-31, (2e15)^2 = 4e30. Others are
-# worked on in float64.
-SMALL, LARGE = 1e-8, 1e15
+# Between these sizes of the sum of a group's squared differences, float32 holds the squares and
+# products that make a difference to it: those of 2^-24 of the largest are 1e-43, its smallest
+# number, or more, and the largest are far from its 3e38. Units beyond are worked on in float64.
+SMALL, LARGE = 1e-28, 1e30
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 On the CPU `variscope.estimators.Moments` sums with a compiled kernel. On a GPU copying outputs to
 the host would cost more than the network, so the same terms (`variscope.estimators.cycle`, `star`)
 are summed there, and only the sums are copied. The arithmetic is the kernel's: terms in float32, in
-float64 where outputs are not of ordinary size, at most 32 of them added in that precision, totals
-in float64. Results agree with the kernel's to the rounding of float32's products, not to the last
+float64 where their squares leave its range, at most 32 of them added in that precision, totals in
+float64. Results agree with the kernel's to the rounding of float32's products, not to the last
 bit: a GPU adds in another order.
 """
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from variscope.estimators import Layout, Moments
 from variscope.estimators.layout import GROUP, LARGE, SMALL
 
-# Terms of so many bytes are held at once; more blocks than that are taken in turn.
-_BYTES_AT_ONCE = 256 * 2**20
+# Units that are summed at once take about so much: so many arrays like the outputs are held.
+_BYTES_AT_ONCE, _ARRAYS = 256 * 2**20, 6
 
 
 def layer_sums(
@@ -81,17 +81,15 @@ class DeviceSums:
         flat = outputs.reshape(len(outputs), -1)
         held_by = torch.from_numpy(rows).to(flat.device)
         permutation = torch.from_numpy(order).to(flat.device)
-        add = self._add_cycle if self._layout.design == "cycle" else self._add_star
-        for units, dtype in _precisions(flat):
-            chosen = flat[:, units].to(dtype)
-            sums = self._sums[:, units]
-            row_bytes = dtype.itemsize * 6 * self._layout.rows * chosen.shape[1]
-            at_once = min(GROUP, max(1, _BYTES_AT_ONCE // max(1, row_bytes)))
-            for start in range(0, len(rows), at_once):
-                part = slice(start, start + at_once)
-                add(sums, chosen[held_by[part]], permutation[part])
-            if not isinstance(units, slice):
-                self._sums[:, units] = sums
+        unit_bytes = 4 * _ARRAYS * GROUP * self._layout.rows
+        at_once = max(1, _BYTES_AT_ONCE // unit_bytes)
+        for first in range(0, flat.shape[1], at_once):
+            units = slice(first, first + at_once)
+            for start in range(0, len(rows), GROUP):
+                group = slice(start, start + GROUP)
+                self._sums[:, units] += self._group(
+                    flat[:, units][held_by[group]], permutation[group]
+                )
         if self._layout.design == "cycle":
             if self._layout.pairs:
                 pair = self._pairs[permutation, permutation.roll(-1, dims=1)].reshape(-1)
@@ -108,12 +106,30 @@ class DeviceSums:
         moments.blocks[0] = self._blocks
         return moments.rounded()
 
-    def _add(self, sums: torch.Tensor, name: str, terms: torch.Tensor) -> None:
-        """Add terms ``(block, row of the sum, unit)``."""
-        sums[self._layout.sums[name]] += terms.sum(dim=0)
+    def _group(self, f: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+        """Sum a group of blocks ``(block, row, unit)``: ``(Layout.sum_rows, unit)``, float64."""
+        terms = self._cycle if self._layout.design == "cycle" else self._star
+        sums = terms(f, order)
+        if f.dtype == torch.float32:
+            left = self._extraordinary(sums, f)
+            sums = sums.double()
+            if left.any():
+                sums[:, left] = terms(f[:, :, left].double(), order)
+        return sums
 
-    def _add_cycle(self, sums: torch.Tensor, f: torch.Tensor, order: torch.Tensor) -> None:
-        n = self._layout.variables
+    def _extraordinary(self, sums: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
+        """Return the units whose differences have squares that float32 does not hold."""
+        of = self._layout.sums
+        squares = sums[of["ST"]].sum(dim=0) + sums[of["variance"]][0]
+        constant = (f == f[:, :1]).all(dim=1).all(dim=0)  # within each block
+        held = constant | ((squares > SMALL) & (squares < LARGE))
+        return ~(held & sums[of["total"]][0].isfinite())
+
+    def _empty(self, f: torch.Tensor) -> torch.Tensor:
+        return torch.zeros((self._layout.sum_rows, f.shape[2]), dtype=f.dtype, device=f.device)
+
+    def _cycle(self, f: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+        n, of, sums = self._layout.variables, self._layout.sums, self._empty(f)
         step = f - f.roll(1, dims=1)  # D_k, with D_2D in the place of D_0
         complement = f[:, :n] - f[:, n:]  # E_k
         there, back = step[:, 1 : n + 1], step.roll(-n, dims=1)[:, 1 : n + 1]
@@ -129,37 +145,29 @@ class DeviceSums:
             ("shapley", (there - back) * held),
             ("nonzero", (product != 0).to(f.dtype)),
         ):
-            self._add(sums, name, terms.gather(1, position))
-        self._add(sums, "variance", (complement * complement).sum(dim=1, keepdim=True))
-        self._add(sums, "total", f.sum(dim=1, keepdim=True))
+            sums[of[name]] = terms.gather(1, position).sum(dim=0)
+        sums[of["variance"]] = (complement * complement).sum(dim=(0, 1))
+        sums[of["total"]] = f.sum(dim=(0, 1))
         if n > 1:
             pair = self._pairs[order, order.roll(-1, dims=1)].reshape(-1)
             next_there, next_back = there.roll(-1, dims=1), back.roll(-1, dims=1)
             # After D_D comes D_{D+1}, the first step back; after D_2D comes D_1.
             next_there[:, -1], next_back[:, -1] = back[:, 0], there[:, 0]
             terms = (there * next_back + back * next_there).reshape(len(pair), -1)
-            sums[self._layout.sums["S2"]].index_add_(0, pair, terms.double())
+            sums[of["S2"]] = sums[of["S2"]].index_add(0, pair, terms)
+        return sums
 
-    def _add_star(self, sums: torch.Tensor, f: torch.Tensor, order: torch.Tensor) -> None:
-        n = self._layout.variables
+    def _star(self, f: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+        n, of, sums = self._layout.variables, self._layout.sums, self._empty(f)
         a, b = f[:, :1], f[:, -1:]
         ab, ba = f[:, 1 : n + 1], f[:, n + 1 : -1]
         d, h = ab - a, ba - b
-        self._add(sums, "S1", d * h)
-        self._add(sums, "ST", d * d + h * h)
-        self._add(sums, "nonzero", (d * h != 0).to(f.dtype))
+        sums[of["S1"]] = (d * h).sum(dim=0)
+        sums[of["ST"]] = (d * d + h * h).sum(dim=0)
+        sums[of["nonzero"]] = (d * h != 0).to(f.dtype).sum(dim=0)
         apart, ends = ab - ba, a - b
-        self._add(sums, "variance", n * ends * ends + (apart * apart).sum(dim=1, keepdim=True))
-        self._add(sums, "total", f.sum(dim=1, keepdim=True))
-        for row, (i, j) in enumerate(self._layout.pairs, start=self._layout.sums["S2"].start):
-            sums[row] += (d[:, i] * h[:, j] + d[:, j] * h[:, i]).sum(dim=0)
-
-
-def _precisions(flat: torch.Tensor) -> list[tuple[torch.Tensor | slice, torch.dtype]]:
-    """Return which units ``(evaluation, unit)`` are worked on in which precision."""
-    largest = flat.abs().amax(dim=0)
-    ordinary = (largest == 0) | ((largest > SMALL) & (largest < LARGE))
-    if flat.dtype == torch.float32 and bool(ordinary.all()):
-        return [(slice(None), torch.float32)]
-    fast, exact = torch.nonzero(ordinary)[:, 0], torch.nonzero(~ordinary)[:, 0]
-    return [(fast, flat.dtype), (exact, torch.float64)]
+        sums[of["variance"]] = n * (ends * ends).sum(dim=0) + (apart * apart).sum(dim=(0, 1))
+        sums[of["total"]] = f.sum(dim=(0, 1))
+        for row, (i, j) in enumerate(self._layout.pairs, start=of["S2"].start):
+            sums[row] = (d[:, i] * h[:, j] + d[:, j] * h[:, i]).sum(dim=0)
+        return sums

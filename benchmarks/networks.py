@@ -64,6 +64,7 @@ def evaluator(name: str, variable_set: str, images: ImageTable) -> Evaluator:
     model = config["models"][name]
     network = build(model["factory"], arguments={}, classes=None, folder=PAPER, seed=1)
     layers = probe(network, model["layers"], (3, 224, 224), model["softmax"])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     settings = {"apply_probability": 0.5, "part": "valid", **config["variable_sets"][variable_set]}
     return Evaluator(
         network,
@@ -72,8 +73,8 @@ def evaluator(name: str, variable_set: str, images: ImageTable) -> Evaluator:
         images,
         mean=MEAN,
         std=STD,
-        batch_size=batch_size_for(sum(layer.units for layer in layers)),
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        batch_size=batch_size_for(sum(layer.units for layer in layers), device),
+        device=device,
         softmax=model["softmax"],
     )
 

@@ -39,7 +39,7 @@ rule evaluate:
             if shard.name == wildcards.shard
         ),
         evaluation=lambda wildcards, resources: {
-            "batch_size": study_of(wildcards).batch_size,
+            "batch_size": study_of(wildcards).images_at_once(device_of(resources)),
             "threads": EXPERIMENT.config["evaluation"]["threads"],
             "device": device_of(resources),
             "precision": EXPERIMENT.config["evaluation"]["precision"],

@@ -119,7 +119,7 @@ def decompose(
             table,
             mean=MEAN if mean is None else mean,
             std=STD if std is None else std,
-            batch_size=batch_size or batch_size_for(sum(layer.units for layer in found)),
+            batch_size=batch_size or batch_size_for(sum(layer.units for layer in found), chosen),
             device=chosen,
         )
         with repeatable(threads):

@@ -129,7 +129,7 @@ class Experiment:
                 "blocks": study.blocks,
                 "replicates": study.replicates,
             },
-            "batch_size": study.batch_size,
+            "batch_size": study.images_at_once(),
             "threads": self.config["evaluation"]["threads"],
             "precision": self.config["evaluation"]["precision"],
             "device": self.found["device"],

@@ -33,8 +33,10 @@ _TORCH_MB, _NUMPY_MB = 700, 250
 # Of the 64 bits of a sum 35 are stored (`Moments.rounded`); the others are 0 and compress away.
 _BYTES_OF_A_SUM = 5
 
-# A batch's outputs of all layers take about so much at most where the batch size is auto.
-_BATCH_BYTES, _LARGEST_BATCH = 128 * MIB, 256
+# Where the batch size is auto: what a batch's outputs of all layers take at most, and the images.
+# Altering images is many small operations, which keep a GPU busy where there are many images.
+_BATCH_BYTES = {"cpu": 128 * MIB, "cuda": GIB}
+_LARGEST_BATCH = {"cpu": 256, "cuda": 1024}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class StudyPlan:
         blocks, replicates, rows_per_block: of the design.
         evaluations: forward passes; rows that repeat an earlier one of their block need none.
         exact: whether repeats were counted in every block, or extrapolated.
-        batch_size: images of one forward pass.
+        batch_size: images of one forward pass; None where it is auto.
+        device: that the preflight found.
         shards: the jobs of the evaluation.
         storage: ``"activations"`` or ``"moments"``, what the evaluation keeps.
     """
@@ -78,7 +81,8 @@ class StudyPlan:
     rows_per_block: int
     evaluations: int
     exact: bool
-    batch_size: int
+    batch_size: int | None
+    device: str
     shards: tuple[Shard, ...]
     storage: str
 
@@ -97,6 +101,10 @@ class StudyPlan:
         """Units of all layers."""
         return sum(prod(layer["shape"]) for layer in self.layers)
 
+    def images_at_once(self, device: str | None = None) -> int:
+        """Return the images of one forward pass on a device, by default that of the preflight."""
+        return self.batch_size or batch_size_for(self.units, device or self.device)
+
     @property
     def disk(self) -> dict[str, int]:
         """Bytes per stage, at most: before compression, but for the bits of the sums that are 0."""
@@ -111,12 +119,13 @@ class StudyPlan:
 
     @property
     def memory_mb(self) -> dict[str, int]:
-        """Memory of one job of each stage, MiB."""
+        """Memory of one job of each stage that runs, MiB."""
         shape = max((layer["shape"] for layer in self.layers), key=prod)
         largest, leading = prod(shape), shape[0] if shape else 1
         indices = self.disk["indices"] // self.units * largest
         layout = Layout(self.design, len(self.variables))
-        batch = max(self.batch_size, self.rows_per_block)
+        batch = max(self.images_at_once(), self.rows_per_block)
+        on_host = 5 if self.device == "cpu" else 2 if self.storage == "activations" else 0
         sums = 8 * layout.sum_rows * largest
         in_shard = max(len(shard.replicates) for shard in self.shards)
         chunk = max(16 * MIB, 4 * self.rows_per_block * largest)
@@ -125,14 +134,18 @@ class StudyPlan:
         else:
             kept = sums // largest * self.units + sums  # of all layers, and one rounded
         sizes = {
-            # Outputs as evaluated and as rows, what is buffered of them, images and network.
-            "evaluate": 5 * 4 * batch * self.units + kept,
-            "moments": 2 * in_shard * sums + 3 * chunk,
+            # Outputs as evaluated and as rows, what is buffered of them, images and network; of a
+            # GPU's outputs only rows that are stored.
+            "evaluate": on_host * 4 * batch * self.units + kept,
             # A slab of sums with what is made of it; a layer's indices, joined, and encoded.
             "indices": 3 * max(SLAB_BYTES, self.replicates * sums // leading) + 3 * indices,
         }
-        base = {"evaluate": _TORCH_MB, "moments": _NUMPY_MB, "indices": _NUMPY_MB}
-        return {stage: base[stage] + ceil(size / MIB) for stage, size in sizes.items()}
+        if self.storage == "activations":
+            sizes["moments"] = 2 * in_shard * sums + 3 * chunk
+        return {
+            stage: (_TORCH_MB if stage == "evaluate" else _NUMPY_MB) + ceil(size / MIB)
+            for stage, size in sizes.items()
+        }
 
     def layout(self) -> Layout:
         """Return the layout of its sums."""
@@ -248,12 +261,15 @@ class Plan:
         return "\n".join(lines)
 
 
-def batch_size_for(units: int) -> int:
-    """Return the images of one forward pass where the setting is auto: a function of the units.
+def batch_size_for(units: int, device: str) -> int:
+    """Return the images of one forward pass where the setting is auto.
 
-    Never of the machine: which rows make up a batch decides the last bits of the outputs.
+    It follows from the units and the kind of the device, and not from the memory that is free:
+    which rows make up a batch decides the last bits of the outputs. Where memory is short the
+    evaluator halves it.
     """
-    return min(_LARGEST_BATCH, max(1, _BATCH_BYTES // (4 * units)))
+    kind = device.partition(":")[0]
+    return min(_LARGEST_BATCH[kind], max(1, _BATCH_BYTES[kind] // (4 * units)))
 
 
 def _study(
@@ -268,10 +284,7 @@ def _study(
     space = found["variable_sets"][variable_set]
     counted = space["designs"][design]
     rows = counted["rows_per_block"]
-    units = sum(prod(layer["shape"]) for layer in layers)
     batch_size = config["evaluation"]["batch_size"]
-    if batch_size == "auto":
-        batch_size = batch_size_for(units)
     return StudyPlan(
         model,
         variable_set,
@@ -283,7 +296,8 @@ def _study(
         rows,
         counted["evaluations"],
         counted["exact"],
-        batch_size,
+        None if batch_size == "auto" else batch_size,
+        found["device"],
         _shards(
             replicate_sizes(sizes["blocks"], sizes["replicates"]),
             rows,

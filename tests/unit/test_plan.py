@@ -1,0 +1,40 @@
+"""What a plan says of a study's jobs."""
+
+from dataclasses import replace
+
+import pytest
+from variscope.plan import Shard, StudyPlan, batch_size_for
+
+LAYERS = (
+    {"name": "features.2", "shape": [64, 27, 27], "dims": ["channel", "y", "x"]},
+    {"name": "classifier.6", "shape": [1000], "dims": ["neuron"]},
+)
+STUDY = StudyPlan(
+    "alexnet", "spatial", "cycle", ("erasing", "order", "image"), LAYERS, 64, 4, 6, 300, True,
+    None, "cpu", tuple(Shard(f"{n}", (n,), 16) for n in range(4)), "moments",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
+@pytest.mark.parametrize("units", [10, 205_672, 1_539_560, 10**10])
+def test_outputs_of_an_automatic_batch_are_bounded(units: int, device: str):
+    images = batch_size_for(units, device)
+    assert 1 <= images <= 1024
+    assert images == 1 or 4 * images * units <= 2**30
+    assert images >= batch_size_for(units, "cpu")
+
+
+def test_the_batch_follows_from_the_device_that_a_job_gets():
+    assert STUDY.images_at_once() == STUDY.images_at_once("cpu") < STUDY.images_at_once("cuda")
+    chosen = replace(STUDY, batch_size=7)
+    assert chosen.images_at_once() == chosen.images_at_once("cuda") == 7
+
+
+def test_memory_is_that_of_the_stages_that_run():
+    assert set(STUDY.memory_mb) == {"evaluate", "indices"}
+    stored = replace(STUDY, storage="activations")
+    assert set(stored.memory_mb) == {"evaluate", "moments", "indices"}
+    # Outputs that are summed on a GPU take no memory of its host.
+    assert replace(STUDY, device="cuda").memory_mb["evaluate"] < STUDY.memory_mb["evaluate"]
+    larger = replace(STUDY, batch_size=2 * STUDY.images_at_once())
+    assert larger.memory_mb["evaluate"] > STUDY.memory_mb["evaluate"]

@@ -31,6 +31,10 @@ rule estimate:
             f"{STUDY}/moments/{shard.name}".format(**wildcards)
             for shard in study_of(wildcards).shards
         ],
+        cost=lambda wildcards: [
+            f"{STUDY}/cost/{shard.name}.json".format(**wildcards)
+            for shard in study_of(wildcards).shards
+        ],
     output:
         directory(f"{STUDY}/indices"),
     log:

@@ -11,6 +11,13 @@ from variscope.stores.results import layer_dataset, write_dataset
 
 with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
     params, names = snakemake.params, snakemake.wildcards
+    costs = [json.loads(Path(path).read_text()) for path in snakemake.input.cost]
+    provenance = {
+        **params.provenance,
+        "devices": sorted({cost["device"] for cost in costs}),
+        "batch_size": costs[0]["batch_size"],
+        "versions": versions(),
+    }
     for number, layer in enumerate(params.layers):
         shards = [Path(path) / f"{layer}.zarr" for path in snakemake.input.moments]
         reader = MomentsReader(*shards)
@@ -27,7 +34,7 @@ with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
                 "layer_number": number,
                 "apply": params.apply,
                 "seed": params.provenance["seed"],
-                "provenance": json.dumps({**params.provenance, "versions": versions()}),
+                "provenance": json.dumps(provenance),
             },
         )
         write_dataset(folder / f"{layer}.zarr", dataset)

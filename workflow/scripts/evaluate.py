@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from variscope.designs import Design
-from variscope.evaluate.device import repeatable
+from variscope.evaluate.device import name_of, repeatable
 from variscope.evaluate.evaluator import Evaluator
 from variscope.evaluate.shard import store_activations, store_moments
 from variscope.inputs.layers import Layer
@@ -43,6 +43,7 @@ with job(snakemake.log[0]):
     ):
         store = {"activations": store_activations, "moments": store_moments}
         cost = store[snakemake.params.storage](folder, evaluator, design, replicates, progress)
+        cost |= {"device": name_of(evaluator.device), "batch_size": evaluation["batch_size"]}
         if evaluation["precision"] != "float32":
             cost["noise_floor"] = evaluator.noise_floor(design.replicate(replicates[0]))
             LOG.info("shares of variance that are rounding: %s", cost["noise_floor"])

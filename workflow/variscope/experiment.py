@@ -129,10 +129,8 @@ class Experiment:
                 "blocks": study.blocks,
                 "replicates": study.replicates,
             },
-            "batch_size": study.images_at_once(),
             "threads": self.config["evaluation"]["threads"],
             "precision": self.config["evaluation"]["precision"],
-            "device": self.found["device"],
             "training": self.config["training"],
             "code": code_digest(*ROOMS["study"]),
         }

@@ -32,6 +32,11 @@ def choose_device(device: str | None) -> str:
     return str(device)
 
 
+def name_of(device: torch.device) -> str:
+    """Return what a device is called: cpu, or the GPU's name."""
+    return "cpu" if device.type == "cpu" else str(torch.cuda.get_device_name(device))
+
+
 @contextmanager
 def repeatable(threads: int | None) -> Iterator[None]:
     """Fix what the last bits of a result depend on, for as long as the block runs.

@@ -128,7 +128,7 @@ def _study(
         f"{model['factory']}, {found['models'][plan.model]['parameters']:,} parameters",
         f"weights: {model['weights']}",
         *found["models"][plan.model]["notes"],
-        *_noise(folder, config["evaluation"]["precision"]),
+        *_computation(folder, config["evaluation"]["precision"]),
     ]
     pictures = [_picture(kind, folder / "figures" / kind) for kind in STUDY_PICTURES]
     pictures += [
@@ -185,9 +185,10 @@ def _accuracy(path: Path, confidence_level: float) -> Accuracy | None:
     )
 
 
-def _noise(folder: Path, precision: str) -> Iterator[str]:
-    """Yield what a reduced precision adds: the largest share of a layer's variance."""
+def _computation(folder: Path, precision: str) -> Iterator[str]:
+    """Yield what evaluated, and what a reduced precision adds: the largest share of variance."""
     costs = [json.loads(path.read_text()) for path in sorted((folder / "cost").glob("*.json"))]
+    yield "evaluated on " + ", ".join(sorted({cost["device"] for cost in costs}))
     shares = [(share, name) for c in costs for name, share in c.get("noise_floor", {}).items()]
     if shares:
         share, layer = max(shares)

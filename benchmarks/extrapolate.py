@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from variscope.estimators import Layout
-from variscope.plan import GIB
+from variscope.plan import GIB, STORED_BYTES
 
 from benchmarks.measuring import RESULTS, Row, arguments, write
 from benchmarks.networks import paper
@@ -28,8 +28,8 @@ Extrapolated, not run: the milliseconds an evaluated image of `evaluation.csv` (
 the evaluations of config/paper, 2048 blocks of the cycle for each network and set. Days are of
 one core; no GPU was there. `published sizes` are the evaluations of Saltelli's table (with S2)
 and of nested sampling (3.93 million) at the same rates: what is left of the saving there is the
-code's, the rest is the estimators'. `moments` and `indices` are what remains on the disk, before
-compression.
+code's, the rest is the estimators'. `moments` and `indices` are what remains on the disk at most,
+as the plan counts it.
 
 {summary}
 
@@ -78,6 +78,7 @@ def _study(rate: dict[str, str]) -> Row:
     designed = config["designs"]["cycle"]["blocks"] * layout.rows
     evaluations = round(designed * int(rate["evaluations"]) / int(rate["rows"]))
     published = SALTELLI[network] * Layout("star", variables).rows + NESTED
+    sums = layout.sum_rows * config["designs"]["replicates"]
     estimates = len(layout.indices) * variables + len(layout.pairs)
     return {
         "network": network,
@@ -89,8 +90,8 @@ def _study(rate: dict[str, str]) -> Row:
         "days of one core": evaluations * milliseconds / 1e3 / DAY,
         "evaluations at published sizes": published,
         "days at published sizes": published * milliseconds / 1e3 / DAY,
-        "moments, GiB": 8 * layout.sum_rows * units * config["designs"]["replicates"] / GIB,
-        "indices, GiB": 8 * (3 * estimates + 3) * units / GIB,
+        "moments, GiB": STORED_BYTES * sums * units / GIB,
+        "indices, GiB": STORED_BYTES * (3 * estimates + 3) * units / GIB,
     }
 
 

@@ -30,8 +30,9 @@ GIB = 2**30
 # Measured resident sizes of a process that has imported what the stage imports, in MiB.
 _TORCH_MB, _NUMPY_MB = 700, 250
 
-# Of the 64 bits of a sum 35 are stored (`Moments.rounded`); the others are 0 and compress away.
-_BYTES_OF_A_SUM = 5
+# Of the 64 bits of a sum or an index 35 are stored (`with_float32_bits`); the others are 0 and
+# compress away.
+STORED_BYTES = 5
 
 # Where the batch size is auto: what a batch's outputs of all layers take at most, and the images.
 # Altering images is many small operations, which keep a GPU busy where there are many images.
@@ -108,25 +109,28 @@ class StudyPlan:
     @property
     def disk(self) -> dict[str, int]:
         """Bytes per stage, at most: before compression, but for the bits of the sums that are 0."""
-        layout = Layout(self.design, len(self.variables))
-        moments = _BYTES_OF_A_SUM * layout.sum_rows
-        indices = 8 * 3 * (len(layout.indices) * layout.variables + len(layout.pairs)) + 24
+        sums = self.replicates * self.layout.sum_rows
         return {
             "activations": 4 * self.rows * self.units if self.storage == "activations" else 0,
-            "moments": self.replicates * moments * self.units,
-            "indices": indices * self.units,
+            "moments": STORED_BYTES * sums * self.units,
+            "indices": STORED_BYTES * self._values * self.units,
         }
+
+    @property
+    def _values(self) -> int:
+        """Values of a unit's indices: estimates with two bounds, mean, variance and status."""
+        of = self.layout
+        return 3 * (len(of.indices) * of.variables + len(of.pairs)) + 3
 
     @property
     def memory_mb(self) -> dict[str, int]:
         """Memory of one job of each stage that runs, MiB."""
         shape = max((layer["shape"] for layer in self.layers), key=prod)
         largest, leading = prod(shape), shape[0] if shape else 1
-        indices = self.disk["indices"] // self.units * largest
-        layout = Layout(self.design, len(self.variables))
+        indices = 8 * self._values * largest
         batch = max(self.images_at_once(), self.rows_per_block)
         on_host = 5 if self.device == "cpu" else 2 if self.storage == "activations" else 0
-        sums = 8 * layout.sum_rows * largest
+        sums = 8 * self.layout.sum_rows * largest
         in_shard = max(len(shard.replicates) for shard in self.shards)
         chunk = max(16 * MIB, 4 * self.rows_per_block * largest)
         if self.storage == "activations":
@@ -147,6 +151,7 @@ class StudyPlan:
             for stage, size in sizes.items()
         }
 
+    @property
     def layout(self) -> Layout:
         """Return the layout of its sums."""
         return Layout(self.design, len(self.variables))

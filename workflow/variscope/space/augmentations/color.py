@@ -76,13 +76,17 @@ def hue(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
     """Turn the hue of every pixel, keeping its HSV saturation and value."""
     sixths, chroma, value = _hue_chroma_value(images)
     sixths += 6.0 * column(parameters, 0)[:, 0]
+    sixths -= torch.floor(sixths * (1 / 6)).mul_(6.0)
     output = torch.empty_like(images)
-    for channel, offset in enumerate((5.0, 3.0, 1.0)):
-        # Each channel is value - chroma * trapezoid(hue), the channels a third of a circle apart.
-        distance = sixths + offset
-        distance -= torch.floor(distance * (1 / 6)).mul_(6.0)
-        trapezoid = torch.minimum(distance, 4.0 - distance).clamp_(0.0, 1.0)
-        torch.sub(value, trapezoid.mul_(chroma), out=output[:, channel])
+    # A channel is value - chroma * trapezoid(hue): red's is highest at cyan, 3, green's and blue's
+    # are lowest at green, 2, and blue, 4.
+    trapezoids = (
+        2.0 - (sixths - 3.0).abs_(),
+        (sixths - 2.0).abs_().sub_(1.0),
+        (sixths - 4.0).abs_().sub_(1.0),
+    )
+    for channel, trapezoid in enumerate(trapezoids):
+        torch.sub(value, trapezoid.clamp_(0.0, 1.0).mul_(chroma), out=output[:, channel])
     return output
 
 

@@ -39,8 +39,12 @@ def study(finished: Study, tmp_path: Path) -> Study:
             {"models.net.softmax": True},
             {"evaluate": 2, "moments": 2, "estimate": 1, **AFTER_INDICES},
         ),
+        (
+            {"evaluation.precision": "bfloat16"},
+            {"evaluate": 2, "moments": 2, "estimate": 1, **AFTER_INDICES},
+        ),
     ],
-    ids=["confidence level", "memory", "distribution", "seed", "softmax"],
+    ids=["confidence level", "memory", "distribution", "seed", "softmax", "precision"],
 )
 def test_a_setting_reruns_what_depends_on_it(
     study: Study, changes: dict[str, Any], jobs: dict[str, int]

@@ -38,12 +38,15 @@ rule evaluate:
             for shard in study_of(wildcards).shards
             if shard.name == wildcards.shard
         ),
-        evaluation=lambda wildcards, resources: {
-            "batch_size": study_of(wildcards).images_at_once(device_of(resources)),
-            "threads": EXPERIMENT.config["evaluation"]["threads"],
-            "device": device_of(resources),
-            "precision": EXPERIMENT.config["evaluation"]["precision"],
+        # Apart from what follows from resources, in which Snakemake looks for no changes.
+        evaluation={
+            key: EXPERIMENT.config["evaluation"][key]
+            for key in ("batch_size", "threads", "precision")
         },
+        at_once=lambda wildcards, resources: study_of(wildcards).images_at_once(
+            device_of(resources)
+        ),
+        device=lambda wildcards, resources: device_of(resources),
         storage=STORAGE,
         # Sums in transit are the estimators' as well.
         code=code("evaluate") + (code("moments") if STORAGE == "moments" else ""),

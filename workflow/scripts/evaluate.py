@@ -28,8 +28,8 @@ with job(snakemake.log[0]):
         images,
         mean=model["mean"],
         std=model["std"],
-        batch_size=evaluation["batch_size"],
-        device=evaluation["device"],
+        batch_size=snakemake.params.at_once,
+        device=snakemake.params.device,
         softmax=model["softmax"],
         precision=evaluation["precision"],
     )
@@ -43,7 +43,7 @@ with job(snakemake.log[0]):
     ):
         store = {"activations": store_activations, "moments": store_moments}
         cost = store[snakemake.params.storage](folder, evaluator, design, replicates, progress)
-        cost |= {"device": name_of(evaluator.device), "batch_size": evaluation["batch_size"]}
+        cost |= {"device": name_of(evaluator.device), "batch_size": snakemake.params.at_once}
         if evaluation["precision"] != "float32":
             cost["noise_floor"] = evaluator.noise_floor(design.replicate(replicates[0]))
             LOG.info("shares of variance that are rounding: %s", cost["noise_floor"])

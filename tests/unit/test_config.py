@@ -126,6 +126,7 @@ def test_whole_numbers_written_as_1_0_become_integers():
         ("variable_sets/s/auxiliary", ["klass"], "allowed: order, class, image, part"),
         ("variable_sets/s/variables", [1], "variable_sets.s.variables.0: found 1"),
         ("evaluation/batch_size", 0, "evaluation.batch_size: found 0; allowed: auto"),
+        ("evaluation/compile", "max", "evaluation.compile: found 'max'; allowed: true or false"),
         ("seeed", 1, r"seeed: unknown key \(did you mean seed\?\)"),
         ("seed", True, "seed: found True; allowed: an integer"),
         ("seed", "one", "seed: found 'one'"),

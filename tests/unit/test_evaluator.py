@@ -1,5 +1,8 @@
 """The evaluator: what it captures, and what it withstands."""
 
+import os
+import shutil
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +11,10 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from tiny import LAYERS, network, photographs
 from torch import nn
+from torch._dynamo.utils import counters
 from variscope.designs import Blocks, Design
 from variscope.errors import UserError
+from variscope.evaluate.compiled import Compiled, check_compiling
 from variscope.evaluate.evaluator import Evaluator
 from variscope.inputs.images import table_from_arrays
 from variscope.inputs.layers import Layer, probe
@@ -158,3 +163,237 @@ def test_an_image_that_cannot_be_read_ends_the_run_by_its_error():
     made.images = replace(made.images, reader=broken)
     with pytest.raises(UserError, match=r"photo\.jpg: damaged"):
         outputs(made)
+
+
+compiles = pytest.mark.skipif(
+    shutil.which(os.environ.get("CXX", "g++")) is None,
+    reason="torch.compile needs a C++ compiler, and none is here",
+)
+
+
+@pytest.fixture
+def compiler():
+    """Forget what was compiled before."""
+    torch._dynamo.reset()
+    counters.clear()
+    yield counters["stats"]
+    torch._dynamo.reset()
+
+
+class InPlace(nn.Module):
+    """AlexNet in small: activations work in place on what the layers before them gave."""
+
+    def __init__(self, breaks: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)
+        )
+        self.classifier = nn.Sequential(nn.Dropout(), nn.Linear(256, 5), nn.ReLU(inplace=True))
+        self.logits = nn.Linear(5, 3)
+        self.breaks = breaks
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.features(images).flatten(1)
+        if self.breaks:
+            torch._dynamo.graph_break()
+        return self.logits(self.classifier(features))
+
+    def expected(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The layers' outputs, by functions that change nothing in place."""
+        functional = nn.functional
+        convolved = self.features[0](images)
+        active = functional.relu(convolved)
+        pooled = functional.max_pool2d(active, 2)
+        linear = self.classifier[1](pooled.flatten(1))
+        logits = self.logits(functional.relu(linear))
+        return {
+            "features.0": convolved,
+            "features.1": active,
+            "features.2": pooled,
+            "classifier.0": pooled.flatten(1),
+            "classifier.1": linear,
+            "classifier.2": functional.relu(linear),
+            "logits": functional.softmax(logits, dim=1),
+        }
+
+
+def assert_compiled_is_right(model: InPlace) -> None:
+    """Batches of several sizes give what torch gives, and of the same images the same bits."""
+    with torch.inference_mode():
+        images = torch.randn(8, 3, 16, 16).to(memory_format=torch.channels_last)
+        expected = model.expected(images)
+        network = Compiled(deepcopy(model).eval(), list(expected), softmax_last=True)
+        first: dict[int, dict[str, torch.Tensor]] = {}
+        for size in (8, 5, 1, 8, 3, 5, 1):
+            given = images[:size].clone(memory_format=torch.channels_last)
+            got = network(given, 8, "float32")
+            assert list(got) == list(expected)
+            for name, outputs in got.items():
+                assert_allclose(outputs, expected[name][:size], rtol=1e-5, atol=1e-6)
+                assert outputs.is_contiguous() and outputs.dtype == torch.float32
+                assert torch.equal(outputs, first.setdefault(size, got)[name])
+    assert (expected["features.0"] < 0).any() and (expected["classifier.1"] < 0).any()
+
+
+@compiles
+def test_a_compiled_network_gives_the_outputs_of_torch_and_compiles_twice_at_most(compiler):
+    assert_compiled_is_right(InPlace())
+    assert not counters["graph_break"]
+    assert compiler["unique_graphs"] == 2  # of one image, and of any other number
+
+
+@compiles
+@pytest.mark.slow
+def test_a_compiled_network_that_falls_into_pieces_gives_the_outputs_of_torch(compiler):
+    assert_compiled_is_right(InPlace(breaks=True))
+    assert counters["graph_break"]
+
+
+@compiles
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["alexnet", "resnet18"])
+def test_a_compiled_network_of_torchvision_gives_the_outputs_of_torch(compiler, name: str):
+    from torchvision import models
+
+    torch.manual_seed(0)
+    model = getattr(models, name)(weights=None).eval()
+    layers = probe(model, "auto", (3, 64, 64))
+    names = [layer.name for layer in layers]
+    expected: dict[str, torch.Tensor] = {}
+    plain = deepcopy(model)
+    for key in names:
+        plain.get_submodule(key).register_forward_hook(
+            lambda module, inputs, output, key=key: expected.update({key: output.clone()})
+        )
+    with torch.inference_mode():
+        images = torch.randn(3, 3, 64, 64).to(memory_format=torch.channels_last)
+        plain(images)
+        got = Compiled(model, names)(images, 3, "float32")
+    assert len(names) > 4 and compiler["unique_graphs"] == 1
+    for key, outputs in got.items():
+        scale = float(expected[key].abs().max())
+        assert_allclose(outputs, expected[key], rtol=1e-5, atol=1e-5 * scale)
+
+
+@compiles
+def test_two_networks_of_a_kind_share_no_compiled_code(compiler):
+    images = torch.randn(4, 3, 16, 16).to(memory_format=torch.channels_last)
+    for layers in (["0", "1"], ["1", "2"]):
+        model = network()
+        with torch.inference_mode():
+            got = Compiled(model, layers)(images, 4, "float32")
+            expected = {"0": model[0](images)}
+            expected["1"] = model[1](expected["0"])
+            expected["2"] = model[2](expected["1"])
+        for name in layers:
+            assert_allclose(got[name], expected[name], rtol=1e-5, atol=1e-6)
+
+
+@compiles
+def test_a_compiled_study_has_the_same_bits_wherever_it_starts(compiler):
+    whole = evaluator(network(), batch_size=40, compile=True)
+    design = Design("cycle", whole.space.groups, 24, 3, seed=0)
+
+    def values(made: Evaluator, replicate: int) -> list[torch.Tensor]:
+        evaluated = made.replicate(design.replicate(replicate))
+        return [outputs for e in evaluated for outputs in e.outputs.values()]
+
+    in_turn = [values(whole, number) for number in range(3)]
+    assert len({len(outputs) for parts in in_turn for outputs in parts}) > 2
+    assert compiler["unique_graphs"] <= 2
+    plain = evaluator(network(), batch_size=40)
+    torch._dynamo.reset()
+    apart = evaluator(network(), batch_size=40, compile=True)
+    for number in (2, 0):
+        for one, other, uncompiled in zip(
+            in_turn[number], values(apart, number), values(plain, number), strict=True
+        ):
+            assert torch.equal(one, other)
+            assert_allclose(one, uncompiled, rtol=1e-5, atol=1e-6)
+
+
+@compiles
+def test_the_noise_of_a_precision_is_measured_where_the_network_is_compiled(compiler):
+    exact = evaluator(network(), compile=True)
+    assert set(exact.noise_floor(first_blocks(exact)).values()) == {0.0}
+    plain = evaluator(network(), precision="bfloat16")
+    expected = plain.noise_floor(first_blocks(plain))
+    reduced = evaluator(network(), precision="bfloat16", compile=True)
+    shares = reduced.noise_floor(first_blocks(reduced))
+    assert shares == {name: pytest.approx(share, rel=0.5) for name, share in expected.items()}
+
+
+@compiles
+def test_memory_that_is_short_halves_the_batches_of_a_compiled_network(compiler, monkeypatch):
+    made = evaluator(network(), compile=True)
+    run, seen = made._compiled._run, []
+
+    def run_of_ten_at_most(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if len(images) > 10:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        seen.append(len(images))
+        return run(images)
+
+    monkeypatch.setattr(made._compiled, "_run", run_of_ten_at_most)
+    got, expected = outputs(made), outputs(evaluator(network()))
+    assert max(seen) == 8
+    for name, values in expected.items():
+        assert_allclose(got[name], values, atol=1e-5)
+
+
+def test_a_machine_without_a_compiler_is_told_so_with_the_setting(compiler, monkeypatch, tmp_path):
+    import torch._inductor.config as inductor
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    expected = r"evaluation\.compile: torch\.compile needs a C\+\+ compiler, and finds none"
+    no_compiler = inductor.patch({"cpp.cxx": (None, "/nowhere/g++")})
+    with no_compiler, pytest.raises(UserError, match=expected) as e:
+        check_compiling("cpu")
+    assert str(e.value).endswith("; evaluation.compile: false runs the network uncompiled")
+    assert "\n" not in str(e.value)
+
+
+def test_what_torch_compile_says_is_told_with_the_setting(compiler, monkeypatch):
+    def fails(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("torch.compile is not supported\non Python 3.99")
+
+    monkeypatch.setattr(torch, "compile", fails)
+    expected = (
+        r"evaluation\.compile: .*RuntimeError: torch\.compile is not supported on Python 3\.99;"
+    )
+    with pytest.raises(UserError, match=expected):
+        outputs(evaluator(network(), compile=True))
+
+
+class ByNumber(nn.Module):
+    """A network whose code depends on the number of images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = network()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.inner(images) * [0.0, *[1.0] * 100][len(images)]
+
+
+class Uncompiled(ByNumber):
+    """A network that its author keeps from torch.compile."""
+
+    @torch.compiler.disable
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.inner(images)
+
+
+@compiles
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (ByNumber(), "the network's code depends on the number of images"),
+        (Uncompiled(), "compiles nothing of this network"),
+    ],
+    ids=["depends on the number of images", "nothing compiled"],
+)
+def test_a_network_that_cannot_be_compiled_is_refused(compiler, model: nn.Module, message: str):
+    with pytest.raises(UserError, match=rf"evaluation\.compile: .*{message}.*: false runs"):
+        outputs(evaluator(model, named(model), compile=True))

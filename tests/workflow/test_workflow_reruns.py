@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -43,8 +45,16 @@ def study(finished: Study, tmp_path: Path) -> Study:
             {"evaluation.precision": "bfloat16"},
             {"evaluate": 2, "moments": 2, "estimate": 1, **AFTER_INDICES},
         ),
+        pytest.param(
+            {"evaluation.compile": True},
+            {"evaluate": 2, "moments": 2, "estimate": 1, **AFTER_INDICES},
+            marks=pytest.mark.skipif(
+                shutil.which(os.environ.get("CXX", "g++")) is None,
+                reason="torch.compile needs a C++ compiler, and none is here",
+            ),
+        ),
     ],
-    ids=["confidence level", "memory", "distribution", "seed", "softmax", "precision"],
+    ids=["confidence level", "memory", "distribution", "seed", "softmax", "precision", "compile"],
 )
 def test_a_setting_reruns_what_depends_on_it(
     study: Study, changes: dict[str, Any], jobs: dict[str, int]

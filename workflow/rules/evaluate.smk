@@ -41,7 +41,7 @@ rule evaluate:
         # Apart from what follows from resources, in which Snakemake looks for no changes.
         evaluation={
             key: EXPERIMENT.config["evaluation"][key]
-            for key in ("batch_size", "threads", "precision")
+            for key in ("batch_size", "threads", "precision", "compile")
         },
         at_once=lambda wildcards, resources: study_of(wildcards).images_at_once(
             device_of(resources)

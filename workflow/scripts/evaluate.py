@@ -32,6 +32,7 @@ with job(snakemake.log[0]):
         device=snakemake.params.device,
         softmax=model["softmax"],
         precision=evaluation["precision"],
+        compile=evaluation["compile"],
     )
     design = Design(groups=space.groups, seed=dataset["seed"], **snakemake.params.design)
     replicates = snakemake.params.replicates

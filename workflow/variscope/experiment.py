@@ -131,6 +131,7 @@ class Experiment:
             },
             "threads": self.config["evaluation"]["threads"],
             "precision": self.config["evaluation"]["precision"],
+            "compile": self.config["evaluation"]["compile"],
             "training": self.config["training"],
             "code": code_digest(*ROOMS["study"]),
         }
@@ -154,7 +155,13 @@ def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, An
                 [p for a in config["augmentations"] if (p := folder / a).is_file()]
             ),
             "code": code_digest(
-                "inputs", "space", "designs", "evaluate/device.py", "preflight.py", "config.py"
+                "inputs",
+                "space",
+                "designs",
+                "evaluate/device.py",
+                "evaluate/compiled.py",
+                "preflight.py",
+                "config.py",
             ),
             "listing": _listing(config["dataset"], folder),
         }

@@ -45,6 +45,10 @@ def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
     with _naming("evaluation"):
         device = choose_device(config["evaluation"]["device"])
+    if config["evaluation"]["compile"]:
+        from variscope.evaluate.compiled import check_compiling
+
+        check_compiling(device)
     dataset = dataset_settings(config, folder)
     images = open_table(dataset, config["seed"], folder)
     with _naming("augmentations"):

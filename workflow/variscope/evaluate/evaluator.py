@@ -18,6 +18,7 @@ from torch import nn
 
 from variscope.designs import Blocks
 from variscope.errors import UserError
+from variscope.evaluate.compiled import Compiled
 from variscope.evaluate.device import computing_in
 from variscope.inputs.images import ImageTable
 from variscope.inputs.layers import Layer, capture
@@ -88,6 +89,7 @@ class Evaluator:
         softmax: apply softmax to the last layer's outputs.
         precision: what the network computes in, one of `variscope.evaluate.device.PRECISIONS`.
             Images are altered, and outputs handed on, in float32 all the same.
+        compile: let torch.compile compile the network; a UserError says where it cannot.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Evaluator:
         device: str = "cpu",
         softmax: bool = False,
         precision: str = "float32",
+        compile: bool = False,
     ) -> None:
         self.model = model.to(device).to(memory_format=torch.channels_last).eval()
         self.layers = tuple(layers)
@@ -114,6 +117,8 @@ class Evaluator:
         self.precision = precision
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device)[:, None, None]
         self._std = torch.tensor(std, dtype=torch.float32, device=device)[:, None, None]
+        names = [layer.name for layer in self.layers]
+        self._compiled = Compiled(self.model, names, softmax) if compile else None
 
     def blocks_at_once(self, rows: int) -> int:
         """Return how many whole blocks of so many rows a batch has: at least one."""
@@ -215,36 +220,43 @@ class Evaluator:
         self, batch: _Batch, pixels: NDArray[Any], precision: str | None = None
     ) -> dict[str, torch.Tensor]:
         """Return each layer's outputs of all recipes, ``(n, *unit)``."""
-        n = len(batch.recipes)
-        outputs = {
-            layer.name: torch.empty((n, *layer.shape), device=self.device) for layer in self.layers
-        }
+        n, precision = len(batch.recipes), precision or self.precision
+        outputs: dict[str, torch.Tensor] = {}
         start = 0
 
         def receive(name: str, output: torch.Tensor) -> None:
-            target = outputs[name][start : start + len(output)]
-            if output.shape[1:] != target.shape[1:]:
+            shape = shapes[name]
+            if output.shape[1:] != shape:
                 raise ValueError(
                     f"layer {name} gave outputs of shape {tuple(output.shape[1:])}, "
-                    f"but {tuple(target.shape[1:])} when it was probed"
+                    f"but {shape} when it was probed"
                 )
+            if self._compiled is not None and len(output) == n:
+                outputs[name] = output  # a copy already
+                return
+            if name not in outputs:
+                outputs[name] = torch.empty((n, *shape), device=self.device)
             # Copied at once: a later layer may work in place on what this one gave.
-            target.copy_(output)
+            outputs[name][start : start + len(output)].copy_(output)
 
-        names = [layer.name for layer in self.layers]
-        with (
-            computing_in(precision or self.precision, self.device),
-            capture(self.model, names, receive, softmax_last=self.softmax),
-        ):
+        shapes = {layer.name: layer.shape for layer in self.layers}
+        with computing_in(precision, self.device):
             while start < n:
                 part = batch.recipes.take(slice(start, start + self._at_once))
                 try:
-                    self.model(self.inputs(part, batch.ids, pixels))
+                    images = self.inputs(part, batch.ids, pixels)
+                    if self._compiled is not None:
+                        caught = self._compiled(images, self._at_once, precision)
+                        for name, output in caught.items():
+                            receive(name, output)
+                    else:
+                        with capture(self.model, list(shapes), receive, softmax_last=self.softmax):
+                            self.model(images)
                 except torch.OutOfMemoryError as error:
                     self._take_fewer(error)
                 else:
                     start += len(part)
-        return outputs
+        return {name: outputs[name] for name in shapes}
 
     def _take_fewer(self, error: torch.OutOfMemoryError) -> None:
         """Halve the images of one forward pass, and go on with that."""

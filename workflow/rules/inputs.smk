@@ -49,10 +49,9 @@ rule train:
             if key not in ("layers", "softmax")
         },
         training=EXPERIMENT.config["training"],
-        evaluation=lambda wildcards, resources: {
-            "threads": EXPERIMENT.config["evaluation"]["threads"],
-            "device": device_of(resources),
-        },
+        # Apart from what follows from resources, in which Snakemake looks for no changes.
+        threads=EXPERIMENT.config["evaluation"]["threads"],
+        device=lambda wildcards, resources: device_of(resources),
         code=code("train"),
     script:
         "../scripts/train.py"
@@ -82,10 +81,9 @@ rule accuracy:
             for key, value in EXPERIMENT.model(wildcards.model).items()
             if key not in ("layers", "softmax")
         },
-        evaluation=lambda wildcards, resources: {
-            "threads": EXPERIMENT.config["evaluation"]["threads"],
-            "device": device_of(resources),
-        },
+        # Apart from what follows from resources, in which Snakemake looks for no changes.
+        threads=EXPERIMENT.config["evaluation"]["threads"],
+        device=lambda wildcards, resources: device_of(resources),
         code=code("train"),
     script:
         "../scripts/accuracy.py"

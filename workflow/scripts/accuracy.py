@@ -12,12 +12,11 @@ from variscope.stores.atomic import new_file
 
 with job(snakemake.log[0]):
     dataset, model = snakemake.params.dataset, snakemake.params.model
-    evaluation = snakemake.params.evaluation
     skipped = json.loads(Path(snakemake.input.images).read_text())["skipped"]
     images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
     trained = Path(snakemake.input.weights) if snakemake.input.weights else None
     network = open_network(model, len(images.classes), Path.cwd(), dataset["seed"], trained)
-    with repeatable(evaluation["threads"]):
+    with repeatable(snakemake.params.threads):
         measured = {
             part: accuracy(
                 network,
@@ -25,7 +24,7 @@ with job(snakemake.log[0]):
                 images.ids(part),
                 mean=model["mean"],
                 std=model["std"],
-                device=evaluation["device"],
+                device=snakemake.params.device,
             )
             for part in PARTS
         }

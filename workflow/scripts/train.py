@@ -14,19 +14,18 @@ from variscope.stores.atomic import new_file
 
 with job(snakemake.log[0]):
     dataset, model = snakemake.params.dataset, snakemake.params.model
-    evaluation = snakemake.params.evaluation
     skipped = json.loads(Path(snakemake.input.images).read_text())["skipped"]
     images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
     network = open_network(model, len(images.classes), Path.cwd(), dataset["seed"])
     epochs = snakemake.params.training["epochs"]
-    with repeatable(evaluation["threads"]), Progress(epochs, "epochs") as progress:
+    with repeatable(snakemake.params.threads), Progress(epochs, "epochs") as progress:
         history = train(
             network,
             images,
             mean=model["mean"],
             std=model["std"],
             seed=dataset["seed"],
-            device=evaluation["device"],
+            device=snakemake.params.device,
             on_progress=lambda done, total: progress(1),
             **snakemake.params.training,
         )

@@ -1,23 +1,38 @@
 """Sums on the device are those of the compiled kernel."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
+import variscope.evaluate
 from numpy.testing import assert_allclose, assert_array_equal
 from variscope.estimators import Layout, Moments
 from variscope.evaluate import sums as sums_module
 from variscope.evaluate.sums import DeviceSums, HostSums, layer_sums
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+DEVICES = [
+    ("cpu", "torch"),
+    *([("cuda", "torch"), ("cuda", "fused")] if torch.cuda.is_available() else []),
+]
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("device", "by"), DEVICES)
 @pytest.mark.parametrize("design", ["cycle", "star"])
 @pytest.mark.parametrize("variables", [1, 2, 3, 6])
 @pytest.mark.parametrize("at_once", [1, 10**9])
 def test_sums_on_the_device_are_those_of_the_kernel(
-    monkeypatch: pytest.MonkeyPatch, device: str, design: str, variables: int, at_once: int
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    by: str,
+    design: str,
+    variables: int,
+    at_once: int,
 ):
+    if by == "torch":
+        monkeypatch.setattr(sums_module, "fused_sums", lambda: None)
+    else:
+        assert sums_module.fused_sums() is not None
     monkeypatch.setattr(sums_module, "_BYTES_AT_ONCE", at_once)
     rng = np.random.default_rng(variables)
     layout = Layout(design, variables)
@@ -55,3 +70,13 @@ def test_outputs_are_summed_where_they_are():
     layout = Layout("cycle", 2)
     assert isinstance(layer_sums(layout, 0, (3,), torch.device("cpu")), HostSums)
     assert isinstance(layer_sums(layout, 0, (3,), torch.device("meta")), DeviceSums)
+
+
+def test_where_triton_is_missing_torch_sums(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, "variscope.evaluate.fused", raising=False)
+    monkeypatch.delattr(variscope.evaluate, "fused", raising=False)
+    assert sums_module.fused_sums.__wrapped__() is None
+    assert "summed by torch" in caplog.text

@@ -2,13 +2,19 @@
 
 On the CPU `variscope.estimators.Moments` sums with a compiled kernel. On a GPU copying outputs to
 the host would cost more than the network, so the same terms (`variscope.estimators.cycle`, `star`)
-are summed there, and only the sums are copied. The arithmetic is the kernel's: terms in float32, in
-float64 where their squares leave its range, at most 32 of them added in that precision, totals in
-float64. Results agree with the kernel's to the rounding of float32's products, not to the last
-bit: a GPU adds in another order.
+are summed there, and only the sums are copied: by the kernels of `variscope.evaluate.fused` in one
+pass, or by torch's operations, which move the outputs some 40 times, where those cannot run. The
+arithmetic is the compiled kernel's: terms in float32, in float64 where their squares leave its
+range, at most 32 of them added in that precision, totals in float64. Results agree with the
+compiled kernel's to the rounding of float32's products, not to the last bit: a GPU adds in another
+order.
 """
 
 from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -16,6 +22,7 @@ from numpy.typing import NDArray
 
 from variscope.estimators import Layout, Moments
 from variscope.estimators.layout import GROUP, LARGE, SMALL
+from variscope.jobs import LOG
 
 # Units that are summed at once take about so much: so many arrays like the outputs are held.
 _BYTES_AT_ONCE, _ARRAYS = 256 * 2**20, 6
@@ -28,6 +35,21 @@ def layer_sums(
     if device.type == "cpu":
         return HostSums(layout, replicate, unit)
     return DeviceSums(layout, replicate, unit, device)
+
+
+@cache
+def fused_sums() -> Callable[..., None] | None:
+    """Return `variscope.evaluate.fused.add` where it can run on this machine's GPUs, or None."""
+    if torch.version.hip is not None:
+        return None
+    try:
+        from variscope.evaluate import fused
+
+        fused.prepare()
+    except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+        LOG.warning("layers are summed by torch, slower than by Triton: %s", error)
+        return None
+    return fused.add
 
 
 class HostSums:
@@ -71,14 +93,38 @@ class DeviceSums:
         units = int(np.prod(unit))
         self._sums = torch.zeros((layout.sum_rows, units), dtype=torch.float64, device=device)
         self._pairs = torch.from_numpy(layout.pair_table()).to(device)
-        self._pair_counts = torch.zeros(len(layout.pairs), dtype=torch.int64, device=device)
+        self._pair_counts = np.zeros(len(layout.pairs), dtype=np.int64)
         self._blocks = 0
+        self._add = fused_sums() if device.type == "cuda" else None
 
     def update(
         self, outputs: torch.Tensor, rows: NDArray[np.int64], order: NDArray[np.int64]
     ) -> None:
         """Add blocks, as `HostSums.update` does."""
         flat = outputs.reshape(len(outputs), -1)
+        if self._add is not None:
+            self._add(self._layout, flat, rows, order, self._sums)
+        else:
+            self._add_by_torch(flat, rows, order)
+        if self._layout.design == "cycle":
+            pairs = self._layout.pair_table()[order, np.roll(order, -1, axis=1)]
+            self._pair_counts += np.bincount(pairs[pairs >= 0], minlength=len(self._pair_counts))
+        else:
+            self._pair_counts += len(rows)
+        self._blocks += len(rows)
+
+    def moments(self) -> Moments:
+        """Copy the sums of the whole replicate to the host."""
+        moments = Moments.zeros(self._layout, [self._replicate], self._unit)
+        moments.sums[0] = self._sums.cpu().numpy().reshape(-1, *self._unit)
+        moments.pair_counts[0] = self._pair_counts
+        moments.blocks[0] = self._blocks
+        return moments.rounded()
+
+    def _add_by_torch(
+        self, flat: torch.Tensor, rows: NDArray[np.int64], order: NDArray[np.int64]
+    ) -> None:
+        """Add blocks to the sums, from outputs ``(evaluation, unit)``."""
         held_by = torch.from_numpy(rows).to(flat.device)
         permutation = torch.from_numpy(order).to(flat.device)
         unit_bytes = 4 * _ARRAYS * GROUP * self._layout.rows
@@ -90,21 +136,6 @@ class DeviceSums:
                 self._sums[:, units] += self._group(
                     flat[:, units][held_by[group]], permutation[group]
                 )
-        if self._layout.design == "cycle":
-            if self._layout.pairs:
-                pair = self._pairs[permutation, permutation.roll(-1, dims=1)].reshape(-1)
-                self._pair_counts += torch.bincount(pair, minlength=len(self._pair_counts))
-        else:
-            self._pair_counts += len(rows)
-        self._blocks += len(rows)
-
-    def moments(self) -> Moments:
-        """Copy the sums of the whole replicate to the host."""
-        moments = Moments.zeros(self._layout, [self._replicate], self._unit)
-        moments.sums[0] = self._sums.cpu().numpy().reshape(-1, *self._unit)
-        moments.pair_counts[0] = self._pair_counts.cpu().numpy()
-        moments.blocks[0] = self._blocks
-        return moments.rounded()
 
     def _group(self, f: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
         """Sum a group of blocks ``(block, row, unit)``: ``(Layout.sum_rows, unit)``, float64."""

@@ -29,10 +29,8 @@ def test_sums_on_the_device_are_those_of_the_kernel(
     variables: int,
     at_once: int,
 ):
-    if by == "torch":
-        monkeypatch.setattr(sums_module, "fused_sums", lambda: None)
-    else:
-        assert sums_module.fused_sums() is not None
+    add = None if by == "torch" else sums_module.fused_sums()
+    assert by == "torch" or add is not None
     monkeypatch.setattr(sums_module, "_BYTES_AT_ONCE", at_once)
     rng = np.random.default_rng(variables)
     layout = Layout(design, variables)
@@ -42,7 +40,7 @@ def test_sums_on_the_device_are_those_of_the_kernel(
     outputs[:, :, 3] += 1000
     order = rng.permuted(np.tile(np.arange(variables), (12, 1)), axis=1)
     kernel = Moments.zeros(layout, [5], (4, 3, 2))
-    sums = DeviceSums(layout, 5, (4, 3, 2), torch.device(device))
+    sums = DeviceSums(layout, 5, (4, 3, 2), torch.device(device), add)
     for start, stop in ((0, 5), (5, 12)):
         kernel.update(5, outputs[start:stop], order[start:stop])
         rows = np.arange((stop - start) * layout.rows).reshape(-1, layout.rows)
@@ -80,3 +78,18 @@ def test_where_triton_is_missing_torch_sums(
     monkeypatch.delattr(variscope.evaluate, "fused", raising=False)
     assert sums_module.fused_sums.__wrapped__() is None
     assert "summed by torch" in caplog.text
+
+
+def test_a_kernel_that_sums_otherwise_is_not_taken():
+    def by_torch(layout, outputs, rows, order, sums):  # type: ignore[no-untyped-def]
+        inner = DeviceSums(layout, 0, (outputs.shape[1],), outputs.device)
+        inner.update(outputs, rows, order)
+        sums += inner._sums
+
+    def wrong(layout, outputs, rows, order, sums):  # type: ignore[no-untyped-def]
+        by_torch(layout, outputs, rows, np.roll(order, 1, axis=0), sums)
+
+    device = torch.device("cpu")
+    assert sums_module.sums_agree(by_torch, device)
+    assert not sums_module.sums_agree(wrong, device)
+    assert not sums_module.sums_agree(lambda *args: None, device)

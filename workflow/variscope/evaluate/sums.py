@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from variscope.estimators import Layout, Moments
-from variscope.estimators.layout import GROUP, LARGE, SMALL
+from variscope.estimators.layout import DESIGNS, GROUP, LARGE, SMALL
 from variscope.jobs import LOG
 
 # Units that are summed at once take about so much: so many arrays like the outputs are held.
@@ -34,22 +34,50 @@ def layer_sums(
     """Return empty sums of one replicate of one layer, for outputs on ``device``."""
     if device.type == "cpu":
         return HostSums(layout, replicate, unit)
-    return DeviceSums(layout, replicate, unit, device)
+    add = fused_sums() if device.type == "cuda" else None
+    return DeviceSums(layout, replicate, unit, device, add)
 
 
 @cache
 def fused_sums() -> Callable[..., None] | None:
-    """Return `variscope.evaluate.fused.add` where it can run on this machine's GPUs, or None."""
+    """Return `variscope.evaluate.fused.add` where it runs on this machine's GPU, or None.
+
+    Compilers, drivers and GPUs are many: it has to sum a few blocks as torch does.
+    """
     if torch.version.hip is not None:
         return None
     try:
         from variscope.evaluate import fused
 
         fused.prepare()
+        agree = sums_agree(fused.add, torch.device("cuda"))
     except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         LOG.warning("layers are summed by torch, slower than by Triton: %s", error)
         return None
-    return fused.add
+    if not agree:
+        LOG.warning("layers are summed by torch: Triton's sums differ from its")
+    return fused.add if agree else None
+
+
+def sums_agree(add: Callable[..., None], device: torch.device) -> bool:
+    """Return whether some blocks of each design have the sums that torch gives them."""
+    generator = torch.Generator().manual_seed(0)
+    blocks, units = GROUP + 1, 200
+    for design in DESIGNS:
+        layout = Layout(design, 3)
+        outputs = torch.randn(blocks * layout.rows, units, generator=generator)
+        outputs[:, 1], outputs[:, 2] = 1e-20 * outputs[:, 1], 1e18 * outputs[:, 2]
+        rows = np.arange(len(outputs)).reshape(blocks, -1)
+        order = np.array([[0, 1, 2], [2, 0, 1]])[np.arange(blocks) % 2]
+        found = []
+        for one in (add, None):
+            sums = DeviceSums(layout, 0, (units,), device, one)
+            sums.update(outputs.to(device), rows, order)
+            found.append(sums.moments().sums[0])
+        size = np.maximum(np.abs(found[1]), found[1][layout.sums["variance"]])
+        if not (np.abs(found[0] - found[1]) <= 1e-4 * size).all():
+            return False
+    return True
 
 
 class HostSums:
@@ -84,10 +112,16 @@ class DeviceSums:
         replicate: its number.
         unit: shape of the units.
         device: where the outputs are.
+        add: `variscope.evaluate.fused.add`, or None for torch's operations.
     """
 
     def __init__(
-        self, layout: Layout, replicate: int, unit: tuple[int, ...], device: torch.device
+        self,
+        layout: Layout,
+        replicate: int,
+        unit: tuple[int, ...],
+        device: torch.device,
+        add: Callable[..., None] | None = None,
     ) -> None:
         self._layout, self._replicate, self._unit = layout, replicate, unit
         units = int(np.prod(unit))
@@ -95,7 +129,7 @@ class DeviceSums:
         self._pairs = torch.from_numpy(layout.pair_table()).to(device)
         self._pair_counts = np.zeros(len(layout.pairs), dtype=np.int64)
         self._blocks = 0
-        self._add = fused_sums() if device.type == "cuda" else None
+        self._add = add
 
     def update(
         self, outputs: torch.Tensor, rows: NDArray[np.int64], order: NDArray[np.int64]

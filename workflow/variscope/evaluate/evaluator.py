@@ -192,10 +192,10 @@ class Evaluator:
             at_once = max(1, _CPU_BYTES // (4 * int(np.prod(shape))))
         for start in range(0, n, at_once):
             part = slice(start, start + at_once)
-            images = base[where[part]]
+            images = base[where[part]]  # a copy
             if images.dtype == torch.uint8:
-                images = images.to(torch.float32) / 255
-            altered = alter(images, recipes.take(part), self.space.augmentations)
+                images = images.to(torch.float32).div_(255)
+            altered = alter(images, recipes.take(part), self.space.augmentations, in_place=True)
             batch[part] = altered.sub_(self._mean).div_(self._std)
         return batch
 

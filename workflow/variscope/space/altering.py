@@ -11,21 +11,25 @@ from variscope.space.space import Recipes
 
 
 def alter(
-    images: torch.Tensor, recipes: Recipes, augmentations: Sequence[Augmentation]
+    images: torch.Tensor,
+    recipes: Recipes,
+    augmentations: Sequence[Augmentation],
+    in_place: bool = False,
 ) -> torch.Tensor:
     """Apply each image's augmentations in its own order.
 
     Position by position, the images whose next augmentation is the same are altered together.
 
     Args:
-        images: base images of the recipes, float32 in [0, 1], ``(n, 3, H, W)``; not changed.
+        images: base images of the recipes, float32 in [0, 1], ``(n, 3, H, W)``.
         recipes: one per image.
         augmentations: those that ``Recipes.operation`` counts.
+        in_place: write into ``images``, which are left as they are otherwise.
 
     Returns:
         ``(n, 3, H, W)``, on the images' device.
     """
-    altered = images.clone()
+    altered = images if in_place else images.clone()
     operation = torch.from_numpy(recipes.operation.astype("int64"))
     parameters = torch.from_numpy(recipes.parameters).to(images.device)
     for position in range(operation.shape[1]):

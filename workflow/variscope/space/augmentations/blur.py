@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -74,33 +75,51 @@ def elliptic_local_blur(
     """
     if sigma is None:
         sigma = 3.0 / 224 * min(images.shape[2:])
-    inside = _ellipse(images, parameters)
-    rows = inside.any(dim=3).any(dim=0)[0].nonzero()
-    columns = inside.any(dim=2).any(dim=0)[0].nonzero()
-    if not len(rows):
-        return images
     # Only what the ellipses cover is blurred, with the margin that the kernel reaches. Where the
     # margin is cut at the image's border, that border is reflected as in the whole image.
     margin = int(_radius(torch.tensor(sigma)))
-    top, bottom = max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1
-    left, right = max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1
+    rows, columns = _covered(images, parameters, margin)
     if margin >= min(images.shape[2:]):  # the kernel's cut depends on the size: keep all of it
-        top, left, bottom, right = 0, 0, images.shape[2], images.shape[3]
-    part = (slice(None), slice(None), slice(top, bottom), slice(left, right))
-    blurred = _blur(images[part], torch.full_like(images[:, 0, 0, 0], sigma))
+        rows, columns = slice(images.shape[2]), slice(images.shape[3])
+    part = images[:, :, rows, columns]
+    if not part.numel():
+        return images
+    blurred = _blur(part, torch.full_like(images[:, 0, 0, 0], sigma))
     output = images.clone()
-    output[part] = torch.where(inside[part], blurred, images[part])
+    inside = _ellipse(images, parameters, rows, columns)
+    output[:, :, rows, columns] = torch.where(inside, blurred, part)
     return output
 
 
-def _ellipse(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
-    """Return which pixels lie within each image's ellipse, `(n, 1, H, W)`."""
+def _covered(images: torch.Tensor, parameters: torch.Tensor, margin: int) -> tuple[slice, slice]:
+    """Return rows and columns with all pixels of the ellipses, and so many more on each side."""
+    axis_y, axis_x, shift_y, shift_x, angle = precise(parameters[:, :5]).unbind(1)
+    cos, sin = torch.deg2rad(angle).cos(), torch.deg2rad(angle).sin()
+    reach_y = torch.hypot(axis_y * cos, axis_x * sin)
+    reach_x = torch.hypot(axis_x * cos, axis_y * sin)
+    bounds = []
+    for size, shift, reach in (
+        (images.shape[2], shift_y, reach_y),
+        (images.shape[3], shift_x, reach_x),
+    ):
+        centre = (size - 1) / 2
+        # One pixel more than the bounds, which may be rounded.
+        first = math.floor(centre + float((shift - reach).min())) - 1 - margin
+        last = math.ceil(centre + float((shift + reach).max())) + 1 + margin
+        bounds.append(slice(max(0, first), max(0, last + 1)))
+    return bounds[0], bounds[1]
+
+
+def _ellipse(
+    images: torch.Tensor, parameters: torch.Tensor, rows: slice, columns: slice
+) -> torch.Tensor:
+    """Return which of these pixels lie within each image's ellipse, `(n, 1, rows, columns)`."""
     height, width = images.shape[2:]
     axis_y, axis_x, shift_y, shift_x, angle = (column(parameters, k) for k in range(5))
     radians = torch.deg2rad(precise(angle))
     cos, sin = radians.cos().to(images.dtype), radians.sin().to(images.dtype)
-    y = centred(height, images)[:, None] - shift_y
-    x = centred(width, images) - shift_x
+    y = centred(height, images)[rows, None] - shift_y
+    x = centred(width, images)[columns] - shift_x
     along = (cos * x - sin * y) / axis_x
     across = (sin * x + cos * y) / axis_y
     return along * along + across * across <= 1.0

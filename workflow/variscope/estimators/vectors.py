@@ -4,6 +4,9 @@ A kernel that holds a chunk of units in vectors keeps its intermediate values in
 over arrays would write and read each of them. Vectors take ``+``, ``-`` and ``*``, lane by lane;
 multiplications and additions may be fused, additions keep their order. The compiler splits a vector
 where the processor's registers are shorter. Importing the module teaches numba the type.
+
+numba's cache of a compiled kernel notices changes of the kernel's own file alone: after a change
+here, touch it.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def test_the_attributes_say_where_the_numbers_come_from(finished: Study, layer: 
     provenance = json.loads(attributes["provenance"])
     assert {"dataset", "model", "variable_set", "design", "code", "versions"} <= set(provenance)
     assert provenance["versions"]["torch"]
-    assert provenance["devices"] == ["cpu"] and provenance["batch_size"] == 16
+    assert provenance["devices"] == ["CPU"] and provenance["batch_size"] == 16
     assert provenance["model"]["factory"] == "net.py:tiny"
 
 

@@ -33,8 +33,8 @@ def choose_device(device: str | None) -> str:
 
 
 def name_of(device: torch.device) -> str:
-    """Return what a device is called: cpu, or the GPU's name."""
-    return "cpu" if device.type == "cpu" else str(torch.cuda.get_device_name(device))
+    """Return what a device is called: CPU, or the GPU's name."""
+    return "CPU" if device.type == "cpu" else str(torch.cuda.get_device_name(device))
 
 
 @contextmanager

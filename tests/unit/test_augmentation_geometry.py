@@ -224,6 +224,23 @@ def test_elliptic_blur_takes_a_sigma_in_pixels():
         assert np.array_equal(altered.numpy()[:, ~inside], image.numpy()[:, ~inside])
 
 
+@pytest.mark.parametrize("angle", [0.0, 40.0, -90.0])
+@pytest.mark.parametrize("shift", [(-20.0, 0.0), (22.0, -20.0), (3.0, 27.0), (-24.0, 30.0)])
+def test_an_ellipse_over_the_border_is_blurred_where_the_image_is(shift, angle):
+    """Alone, and beside one that lies elsewhere: their pixels are looked for together."""
+    size, sigma = (40, 50), 1.5
+    parameters = torch.tensor([[9.0, 4.0, *shift, angle], [3.0, 5.0, 8.0, -8.0, 10.0]])
+    images = make_images(1, size)[:2]
+    blur = get("elliptic_local_blur").with_overrides({"sigma": sigma})
+    output = blur(images, parameters)
+    assert torch.equal(output[:1], blur(images[:1], parameters[:1]))
+    for image, values, altered in zip(images, parameters.tolist(), output, strict=True):
+        inside = inside_ellipse(values, size)
+        expected = blur_with_scipy(image.double().numpy(), sigma)
+        assert np.array_equal(altered.numpy()[:, ~inside], image.numpy()[:, ~inside])
+        np.testing.assert_allclose(altered.numpy()[:, inside], expected[:, inside], atol=1e-5)
+
+
 def test_an_ellipse_outside_the_image_or_without_extent_changes_nothing():
     images = make_images(0, (20, 30))
     parameters = torch.tensor(

@@ -61,6 +61,14 @@ def study_of(wildcards):
     return EXPERIMENT.plan.study(wildcards.model, wildcards.set, wildcards.design)
 
 
+def of_shards(pattern):
+    """What all shards of a study gave: an input function."""
+    return lambda wildcards: [
+        pattern.format(**wildcards, shard=shard.name)
+        for shard in study_of(wildcards).shards
+    ]
+
+
 # Snakemake itself runs twice beside a job of a cluster, and counts as the job's memory: MiB.
 BESIDE_MB = 350
 

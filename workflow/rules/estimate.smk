@@ -27,14 +27,8 @@ if STORAGE == "activations":
 
 rule estimate:
     input:
-        moments=lambda wildcards: [
-            f"{STUDY}/moments/{shard.name}".format(**wildcards)
-            for shard in study_of(wildcards).shards
-        ],
-        cost=lambda wildcards: [
-            f"{STUDY}/cost/{shard.name}.json".format(**wildcards)
-            for shard in study_of(wildcards).shards
-        ],
+        moments=of_shards(f"{STUDY}/moments/{{shard}}"),
+        cost=of_shards(f"{STUDY}/cost/{{shard}}.json"),
     output:
         directory(f"{STUDY}/indices"),
     log:

@@ -104,7 +104,9 @@ class Compiled:
         # Where a network falls into pieces, the sizes of what passes between them become dynamic
         # with the second size only. The code for any size is then what torch tries first.
         for size in (at_most, (at_most + 1) // 2):
-            self._run(images.new_zeros((size, *images.shape[1:])).to(memory_format=_LAYOUT))
+            self._run(
+                images.new_zeros((size, *images.shape[1:])).to(memory_format=torch.channels_last)
+            )
         graphs = counters["stats"]["unique_graphs"] - graphs
         if not graphs and not self._ready:
             raise UserError(
@@ -123,9 +125,6 @@ class Compiled:
         if len(images) > 1:  # torch has code of its own for one
             torch._dynamo.mark_dynamic(images, 0)
         return self._compiled(images)
-
-
-_LAYOUT = torch.channels_last
 
 
 def check_compiling(device: str) -> None:

@@ -3,7 +3,7 @@
 On the CPU `variscope.estimators.Moments` sums with a compiled kernel. On a GPU copying outputs to
 the host would cost more than the network, so the same terms (`variscope.estimators.cycle`, `star`)
 are summed there, and only the sums are copied: by the kernels of `variscope.evaluate.fused` in one
-pass, or by torch's operations, which move the outputs some 40 times, where those cannot run. The
+pass, or by torch's operations, which move them many times, where those cannot run. The
 arithmetic is the compiled kernel's: terms in float32, in float64 where their squares leave its
 range, at most 32 of them added in that precision, totals in float64. Results agree with the
 compiled kernel's to the rounding of float32's products, not to the last bit: a GPU adds in another

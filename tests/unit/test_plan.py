@@ -1,9 +1,10 @@
 """What a plan says of a study's jobs."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from variscope.plan import Shard, StudyPlan, batch_size_for
+from variscope.plan import Plan, Shard, StudyPlan, batch_size_for
 
 LAYERS = (
     {"name": "features.2", "shape": [64, 27, 27], "dims": ["channel", "y", "x"]},
@@ -38,3 +39,16 @@ def test_memory_is_that_of_the_stages_that_run():
     assert replace(STUDY, device="cuda").memory_mb["evaluate"] < STUDY.memory_mb["evaluate"]
     larger = replace(STUDY, batch_size=2 * STUDY.images_at_once())
     assert larger.memory_mb["evaluate"] > STUDY.memory_mb["evaluate"]
+
+
+def test_what_was_published_is_printed_beside_the_cost_here(tmp_path: Path):
+    published = {
+        "source": "a paper",
+        "evaluations": {"spatial": 12_345},
+        "machine_days": None,
+        "terabytes": 77,
+    }
+    text = Plan("e", (STUDY, replace(STUDY, variable_set="color")), published).text(tmp_path)
+    assert [line.split()[-1] for line in text.splitlines() if "published" in line] == ["12,345"]
+    assert text.endswith("the whole of a paper\n  TB" + " " * 41 + "77")
+    assert "published" not in Plan("e", (STUDY,), {**published, "source": None}).text(tmp_path)

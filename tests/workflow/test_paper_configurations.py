@@ -125,6 +125,10 @@ def test_the_plan_of_the_whole_study_is_printed(name: str, tmp_path: Path):
     for rows in (36_864, 45_056):
         assert re.search(rf"rows +{rows:,}\n", text), text
     assert f"{PUBLISHED[name][0]:,}" in text
+    base = 32_768 if name == "vgg11" else 131_072
+    for rows in (18, 22):  # Saltelli's, and nested sampling
+        assert re.search(rf"published +{base * rows + 3_930_000:,}\n", text), text
+    assert re.search(r"arXiv 2503.03283\n +machine-days +1,782\n +TB +77\n?", text), text
 
 
 def plan_of(folder: Path) -> str:

@@ -145,11 +145,15 @@ def model_files_digest(model: Mapping[str, Any], folder: Path) -> str:
     return files_digest([*files, *([module] if module.is_file() else [])])
 
 
+# Settings that the preflight does not look at.
+_UNSEEN = ("confidence_level", "storage", "published")
+
+
 def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, Any]:
     """Return the preflight's findings, kept or fresh."""
     key = value_digest(
         {
-            "config": {k: v for k, v in config.items() if k not in ("confidence_level", "storage")},
+            "config": {k: v for k, v in config.items() if k not in _UNSEEN},
             "models": [model_files_digest(m, folder) for m in config["models"].values()],
             "augmentations": files_digest(
                 [p for a in config["augmentations"] if (p := folder / a).is_file()]

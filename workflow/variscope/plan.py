@@ -159,10 +159,11 @@ class StudyPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All studies of an experiment."""
+    """All studies of an experiment, and what an earlier one took (`published` of the settings)."""
 
     experiment: str
     studies: tuple[StudyPlan, ...]
+    published: Mapping[str, Any]
 
     @classmethod
     def of(cls, config: Mapping[str, Any], found: Mapping[str, Any]) -> Plan:
@@ -175,6 +176,7 @@ class Plan:
                 for variable_set in config["variable_sets"]
                 for design, sizes in designs_of(config).items()
             ),
+            config["published"],
         )
 
     def study(self, model: str, variable_set: str, design: str) -> StudyPlan:
@@ -213,9 +215,10 @@ class Plan:
 
     def table(self) -> list[dict[str, str]]:
         """Return one row a study, as text for people."""
-        rows = []
+        rows, source = [], self.published["source"]
         for study in self.studies:
             about = "" if study.exact else "about "
+            published = self.published["evaluations"].get(study.variable_set)
             rows.append(
                 {
                     "study": f"{study.model}/{study.variable_set}/{study.design}",
@@ -226,6 +229,7 @@ class Plan:
                     "rows": f"{study.rows:,}",
                     "no-op rows": f"{about}{study.repeats:,} ({study.repeats / study.rows:.0%})",
                     "evaluations": f"{about}{study.evaluations:,}",
+                    **({"published": f"{published:,}"} if source and published else {}),
                     "shards": str(len(study.shards)),
                     **{f"{stage} disk": _size(size) for stage, size in study.disk.items()},
                     **{
@@ -263,6 +267,11 @@ class Plan:
             f"  {'disk, free':20} {_size(shutil.disk_usage(parent).free):>24}",
             *(f"  {rule + ' jobs':20} {count:>24}" for rule, count in jobs.items()),
         ]
+        if self.published["source"]:
+            lines += ["", f"the whole of {self.published['source']}"]
+            for key, name in (("machine_days", "machine-days"), ("terabytes", "TB")):
+                if self.published[key]:
+                    lines.append(f"  {name:20} {self.published[key]:>24,}")
         return "\n".join(lines)
 
 

@@ -17,10 +17,6 @@ from benchmarks.networks import paper
 
 # Of arXiv 2503.03283 for all of its networks, sets and statistics.
 PUBLISHED_DAYS, PUBLISHED_TB = 1782, 77
-# Evaluations of one network and set: Saltelli's table with S2 by its base points, and nested
-# sampling's largest.
-SALTELLI = {"alexnet": 131_072, "vgg11": 32_768, "resnet18": 131_072}
-NESTED = 3_930_000
 DAY = 86_400
 
 NOTES = """
@@ -77,7 +73,7 @@ def _study(rate: dict[str, str]) -> Row:
     units, milliseconds = int(rate["units"]), float(rate["with moments, ms"])
     designed = config["designs"]["cycle"]["blocks"] * layout.rows
     evaluations = round(designed * int(rate["evaluations"]) / int(rate["rows"]))
-    published = SALTELLI[network] * Layout("star", variables).rows + NESTED
+    published = config["published"]["evaluations"][variable_set]
     sums = layout.sum_rows * config["designs"]["replicates"]
     estimates = len(layout.indices) * variables + len(layout.pairs)
     return {

@@ -5,7 +5,7 @@ import copy
 import pytest
 import yaml
 from tiny import REPOSITORY
-from variscope.config import complete, designs_of, settings
+from variscope.config import complete, designs_of, groups_of, settings
 from variscope.errors import UserError
 
 MINIMAL = {
@@ -142,3 +142,27 @@ def test_a_missing_section_is_named():
     config = {key: value for key, value in MINIMAL.items() if key != "models"}
     with pytest.raises(UserError, match="models: this key is missing"):
         complete(config)
+
+
+def test_groups_are_checked_against_the_set_s_variables():
+    def groups(given: object) -> dict[str, list[str]]:
+        variables = ["hue", {"name": "rolling"}]
+        config = changed("variable_sets/mine", {"variables": variables, "groups": given})
+        return groups_of(complete(config)["variable_sets"]["mine"])
+
+    assert groups({"both": ["rolling", "class"]}) == {
+        "all_augmentations": ["hue", "rolling"],
+        "image_identity": ["class", "image"],
+        "both": ["rolling", "class"],
+    }
+    for given, said in (
+        ({"both": ["hue", "erasing"]}, "groups.both: found 'erasing'; allowed: hue, rolling, "),
+        ({"both": ["hue", "hue"]}, "groups.both: found .* each at most once"),
+        ({"both": []}, "groups.both: found \\[\\]; allowed: a list of the set's variables"),
+        ({"hue": ["rolling"]}, "groups: found the name 'hue', which is a variable's"),
+        ({"order": ["hue"]}, "groups: found the name 'order', which is a variable's"),
+        ({"image_identity": ["hue"]}, "groups: .* 'image_identity', which is a built-in group's"),
+        ({"a:b": ["hue"]}, "groups: found the name 'a:b'; allowed: letters"),
+    ):
+        with pytest.raises(UserError, match=r"variable_sets\.mine\." + said):
+            groups(given)

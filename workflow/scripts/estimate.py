@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from variscope.digest import value_digest
 from variscope.jobs import LOG, job
 from variscope.provenance import versions
 from variscope.stores.atomic import new_directory
@@ -34,8 +35,10 @@ with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
                 "layer_number": number,
                 "apply": params.apply,
                 "seed": params.provenance["seed"],
+                "images": value_digest(params.provenance["dataset"]),
                 "provenance": json.dumps(provenance),
             },
+            params.groups,
         )
         write_dataset(folder / f"{layer}.zarr", dataset)
         LOG.info("%s: %s units", layer, dataset.attrs["unit_counts"])

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["UserError", "__version__", "decompose"]
+__all__ = ["UserError", "__version__", "decompose", "difference"]
 
 if TYPE_CHECKING:
+    from variscope.analyses.differences import difference
     from variscope.decomposition import decompose
     from variscope.errors import UserError
 
@@ -22,6 +23,10 @@ def __getattr__(name: str) -> Any:
         from variscope.decomposition import decompose
 
         return decompose
+    if name == "difference":
+        from variscope.analyses.differences import difference
+
+        return difference
     if name == "UserError":
         from variscope.errors import UserError
 

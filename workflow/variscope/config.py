@@ -17,6 +17,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from variscope.errors import UserError
+from variscope.space.grouping import variable_groups
 
 # YAML knows .nan and .inf, which no setting allows.
 _Validator = validators.extend(
@@ -59,7 +60,23 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
                 f"designs.{kind}.blocks: found {designs[kind]['blocks']}; allowed: at least "
                 f"designs.replicates ({designs['replicates']}), one block a replicate"
             )
+    for name, variable_set in completed["variable_sets"].items():
+        try:
+            groups_of(variable_set)
+        except UserError as error:
+            raise UserError(f"variable_sets.{name}.{error}") from error
     return _in_order(completed, schema)
+
+
+def groups_of(variable_set: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the groups of a completed variable set, the built-in ones first: name -> variables.
+
+    Raises:
+        UserError: a group of the settings is wrong.
+    """
+    entries = variable_set["variables"]
+    names = [entry if isinstance(entry, str) else entry["name"] for entry in entries]
+    return variable_groups(names, variable_set["auxiliary"], variable_set["groups"])
 
 
 def designs_of(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:

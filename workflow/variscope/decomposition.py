@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
@@ -26,6 +27,7 @@ from variscope.jobs import Progress
 from variscope.plan import batch_size_for
 from variscope.provenance import versions
 from variscope.space.augmentations import Augmentation
+from variscope.space.grouping import variable_groups
 from variscope.space.images import ImageIndex
 from variscope.space.space import Space
 from variscope.stores.results import layer_dataset, study_tree
@@ -38,6 +40,7 @@ def decompose(
     *,
     variables: Sequence[str | Mapping[str, Any] | Augmentation],
     auxiliary: Sequence[str] = ("order", "class", "image"),
+    groups: Mapping[str, Sequence[str]] | None = None,
     layers: Sequence[str] | str = "auto",
     apply: str = "always",
     design: str = "cycle",
@@ -62,6 +65,8 @@ def decompose(
         variables: names of augmentations, ``{"name": ..., parameter: [low, high]}`` entries, or
             augmentations of your own.
         auxiliary: which of order, class, image are variables as well.
+        groups: variables whose Shapley effects are summed, by a name of yours; all augmentations
+            (without order) and image identity (class and image) are summed as well.
         layers: names of modules, or "auto" for the main stages.
         apply: "always": augmentations with parameters are always applied, those without with
             probability 0.5; "switched": all with probability 0.5.
@@ -109,6 +114,8 @@ def decompose(
         table_of_points = Design(design, space.groups, blocks, replicates, seed)
     except ValueError as error:
         raise UserError(str(error)) from error
+    names = [variable.name for variable in space.variables]
+    summed = variable_groups([a.name for a in space.augmentations], auxiliary, groups or {})
     training = model.training
     try:
         found = probe(model, layers, (3, *table.size))
@@ -127,7 +134,6 @@ def decompose(
     finally:
         model.train(training)
         model.to(memory_format=torch.contiguous_format)
-    names = [variable.name for variable in space.variables]
     return study_tree(
         {
             layer.name: layer_dataset(
@@ -143,12 +149,23 @@ def decompose(
                     "layer_number": number,
                     "apply": apply,
                     "seed": seed,
+                    "images": _digest(images, labels),
                     "provenance": json.dumps({"versions": versions(), "seed": seed}),
                 },
+                summed,
             )
             for number, layer in enumerate(found)
         }
     )
+
+
+def _digest(*arrays: ArrayLike) -> str:
+    """Digest what was given as images and labels: studies of the same can be compared."""
+    digest = hashlib.sha256()
+    for array in map(np.ascontiguousarray, arrays):
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _check_numbers(

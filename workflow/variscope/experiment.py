@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from variscope.config import complete
+from variscope.config import complete, groups_of
 from variscope.digest import code_digest, files_digest, value_digest
 from variscope.errors import UserError
 from variscope.inputs.images import listing_digest
@@ -31,10 +31,10 @@ ROOMS = {
                 "stores/chunked.py"),
     "indices": ("estimators", "stores"),
     "study": ("inputs", "space", "designs", "evaluate", "stores", "estimators"),
-    "analyses": ("analyses",),
+    "analyses": ("analyses", "estimators"),
     "figures": ("figures", "analyses", "stores/atomic.py"),
     "samples": ("space", "figures", "stores/atomic.py"),
-    "report": ("reporting", "analyses", "plan.py"),
+    "report": ("reporting", "analyses", "estimators", "plan.py"),
 }  # fmt: skip
 
 
@@ -110,11 +110,17 @@ class Experiment:
     def variable_set(self, name: str) -> dict[str, Any]:
         """What a space depends on."""
         files = self.config["augmentations"]
+        given = self.config["variable_sets"][name]
         return {
-            **self.config["variable_sets"][name],
+            # Groups are summed when all is evaluated.
+            **{key: value for key, value in given.items() if key != "groups"},
             "augmentations": files,
             "files": files_digest([self.folder / file for file in files]),
         }
+
+    def groups(self, name: str) -> dict[str, list[str]]:
+        """The groups of a variable set, by their names."""
+        return groups_of(self.config["variable_sets"][name])
 
     def provenance(self, *, model: str, variable_set: str, design: str) -> dict[str, Any]:
         """Where a study's numbers come from: its part of the configuration, seed and digests."""

@@ -14,7 +14,7 @@ from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
-from variscope.config import designs_of
+from variscope.config import designs_of, groups_of
 from variscope.designs import replicate_sizes
 from variscope.errors import UserError
 from variscope.estimators import Layout
@@ -70,6 +70,7 @@ class StudyPlan:
         device: that the preflight found.
         shards: the jobs of the evaluation.
         storage: ``"activations"`` or ``"moments"``, what the evaluation keeps.
+        groups: names of the groups of variables whose Shapley effects are summed.
     """
 
     model: str
@@ -86,6 +87,7 @@ class StudyPlan:
     device: str
     shards: tuple[Shard, ...]
     storage: str
+    groups: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -113,14 +115,23 @@ class StudyPlan:
         return {
             "activations": 4 * self.rows * self.units if self.storage == "activations" else 0,
             "moments": STORED_BYTES * sums * self.units,
-            "indices": STORED_BYTES * self._values * self.units,
+            "indices": STORED_BYTES * self._values * self.units + 8 * self._kept_sums,
         }
 
     @property
     def _values(self) -> int:
         """Values of a unit's indices: estimates with two bounds, mean, variance and status."""
         of = self.layout
-        return 3 * (len(of.indices) * of.variables + len(of.pairs)) + 3
+        groups = len(self.groups) if "shapley" in of.indices else 0
+        return 3 * (len(of.indices) * of.variables + len(of.pairs) + groups) + 3
+
+    @property
+    def _kept_sums(self) -> int:
+        """Sums of the layers and of their channels, kept with the indices for differences."""
+        of = self.layout
+        one = len(of.indices) * of.variables + len(self.groups) + 1
+        channels = sum(layer["shape"][0] for layer in self.layers if len(layer["shape"]) > 1)
+        return self.replicates * (one * (channels + len(self.layers)) + len(of.pairs))
 
     @property
     def memory_mb(self) -> dict[str, int]:
@@ -318,6 +329,7 @@ def _study(
             config["evaluation"]["rows_per_shard"],
         ),
         config["storage"],
+        tuple(groups_of(config["variable_sets"][variable_set])),
     )
 
 

@@ -6,6 +6,8 @@ images or files.
 """
 
 from variscope.estimators.cycle import cycle_terms
+from variscope.estimators.differences import deviations, paired_difference
+from variscope.estimators.groups import group_indices, group_numerators
 from variscope.estimators.indices import (
     CONSTANT,
     FINE,
@@ -31,9 +33,13 @@ __all__ = [
     "UnitIndices",
     "aggregate_indices",
     "cycle_terms",
+    "deviations",
+    "group_indices",
+    "group_numerators",
     "join",
     "join_units",
     "merge",
+    "paired_difference",
     "proportion",
     "ratio",
     "star_terms",

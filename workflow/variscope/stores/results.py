@@ -22,6 +22,8 @@ from variscope.estimators import (
     Moments,
     UnitIndices,
     aggregate_indices,
+    group_indices,
+    group_numerators,
     join,
     join_units,
     summed_over,
@@ -35,6 +37,7 @@ LONG_NAMES = {
     "ST": "total-order Sobol index",
     "shapley": "Shapley effect",
     "S2": "second-order Sobol index",
+    "shapley_group": "sum of the Shapley effects of a group's variables (not of the group as one)",
 }
 
 
@@ -44,6 +47,7 @@ def layer_dataset(
     dims: Sequence[str],
     confidence_level: float,
     attributes: Mapping[str, Any],
+    groups: Mapping[str, Sequence[str]] | None = None,
 ) -> xr.Dataset:
     """Estimate everything that is reported of one layer.
 
@@ -54,17 +58,27 @@ def layer_dataset(
         dims: names of the units' dimensions.
         confidence_level: of every interval.
         attributes: of the dataset: what the study was, and its provenance.
+        groups: names of the variables of each group, by its name; the star, which has no Shapley
+            effects, takes none.
 
     Returns:
         The dataset of contract 4.3: per unit ``S1``, ``ST``, ``shapley``, ``S2``, ``mean``,
         ``variance``, ``status``, ``S1_sparse``; the layer's aggregates ``S1_layer`` ...; those of
-        channels ``S1_channel`` ... where units have channels; and the layer's aggregates from the
-        first k replicates, ``S1_layer_by_replicates`` ....
+        channels ``S1_channel`` ... where units have channels; the sums of both, replicate by
+        replicate, ``numerator_S1_layer`` ..., ``variance_layer`` ..., from which
+        `variscope.difference` makes paired intervals; sums over groups, ``shapley_group`` ...; and
+        the layer's aggregates from the first k replicates, ``S1_layer_by_replicates`` ....
     """
-    found, summed = [], []
+    found, grouped, summed = [], [], []
+    names = dict(groups or {})
+    members = [[list(variables).index(name) for name in group] for group in names.values()]
     for slab in slabs:
+        if "shapley" not in slab.layout.indices:
+            members = []
         found.append(unit_indices(slab, confidence_level))
         summed.append(summed_over(slab, found[-1].status == FINE))
+        if members:
+            grouped.append(group_indices(slab, members, found[-1].status, confidence_level))
     units, leading = _with_float32_bits(join_units(found)), join(summed)
     layout, shape = leading.layout, units.status.shape
     pairs = [f"{variables[i]}:{variables[j]}" for i, j in layout.pairs]
@@ -84,14 +98,51 @@ def layer_dataset(
         "1",
     )
 
-    for name, estimate in aggregate_indices(leading, fine, confidence_level).items():
-        long_name = f"{LONG_NAMES[name]}, variance-weighted mean of the layer"
-        _add(data, f"{name}_layer", long_name, (_first(name),), estimate)
+    if members:
+        by_unit = Estimate(
+            *(
+                with_float32_bits(np.concatenate(part, axis=1) if len(part) > 1 else part[0])
+                for part in zip(*grouped, strict=True)
+            )
+        )
+        _add(data, "shapley_group", LONG_NAMES["shapley_group"], ("group", *dims), by_unit)
+    whole = replace(leading, sums=leading.sums.sum(axis=2))  # one unit, the layer
+    aggregates: list[tuple[str, Moments, tuple[str, ...]]] = [("layer", whole, ())]
     if dims[0] == "channel" and len(dims) > 1:
-        by_channel = aggregate_indices(leading, fine, confidence_level, keep=1)
-        for name in layout.indices:
-            long_name = f"{LONG_NAMES[name]}, variance-weighted mean of the channel"
-            _add(data, f"{name}_channel", long_name, ("variable", "channel"), by_channel[name])
+        aggregates.append(("channel", leading, ("channel",)))
+    for of, sums, kept in aggregates:
+        estimates = aggregate_indices(leading, fine, confidence_level, keep=len(kept))
+        numerators = {name: sums.numerator(name) for name in estimates}
+        if members:
+            of_kept = np.zeros(sums.unit, np.int8)
+            estimates["shapley_group"] = group_indices(sums, members, of_kept, confidence_level)
+            numerators["shapley_group"] = group_numerators(sums, members)
+        for name, estimate in estimates.items():
+            if name == "S2" and kept:
+                continue
+            long_name = f"{LONG_NAMES[name]}, variance-weighted mean of the {of}"
+            _add(data, f"{name}_{of}", long_name, (_first(name), *kept), estimate)
+            data[f"numerator_{name}_{of}"] = _variable(
+                ("replicate", _first(name), *kept),
+                numerators[name],
+                f"{LONG_NAMES[name]}, sum of its terms over the blocks of a replicate and the "
+                f"fine units of the {of}",
+                "output^2",
+            )
+        data[f"variance_{of}"] = _variable(
+            ("replicate", *kept),
+            sums.variance,
+            f"sum of the variance's terms over the blocks of a replicate and the fine units of "
+            f"the {of}",
+            "output^2",
+        )
+    data["blocks_by_replicate"] = _variable(
+        ("replicate",), leading.blocks, "base points of a replicate: terms of a sum", "1"
+    )
+    if pairs:
+        data["pair_counts_by_replicate"] = _variable(
+            ("replicate", "pair"), leading.pair_counts, "terms of a replicate's sums of S2", "1"
+        )
     used, by_replicates = _by_replicates(leading, confidence_level)
     for name, estimate in by_replicates.items():
         long_name = f"{LONG_NAMES[name]} of the layer from the first replicates"
@@ -100,9 +151,12 @@ def layer_dataset(
     coordinates: dict[str, Any] = {
         "variable": ("variable", np.array(variables, dtype=object)),
         "pair": ("pair", np.array(pairs, dtype=object)),
+        "replicate": ("replicate", leading.replicates),
         "replicates": ("replicates", used),
     }
     coordinates |= {dim: (dim, np.arange(n)) for dim, n in zip(dims, shape, strict=True)}
+    if members:
+        coordinates["group"] = ("group", np.array(list(names), dtype=object))
     if not pairs:
         del coordinates["pair"]
     blocks = int(leading.blocks.sum())
@@ -121,6 +175,7 @@ def layer_dataset(
             "rows": blocks * layout.rows,
             "replicates": len(leading.replicates),
             "unit_counts": json.dumps(counts),
+            **({"groups": json.dumps({n: list(g) for n, g in names.items()})} if members else {}),
         },
     )
 
@@ -208,7 +263,7 @@ def _by_replicates(
 
 
 def _first(name: str) -> str:
-    return "pair" if name == "S2" else "variable"
+    return {"S2": "pair", "shapley_group": "group"}.get(name, "variable")
 
 
 def _variable(dims: Sequence[str], values: np.ndarray, long_name: str, units: str) -> xr.Variable:

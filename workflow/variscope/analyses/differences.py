@@ -1,0 +1,169 @@
+"""The difference of two aggregates of studies that share their replicates, with its interval."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from variscope.errors import UserError
+from variscope.estimators.differences import Array, deviations, paired_difference
+from variscope.estimators.intervals import Estimate
+
+Number = float | Array
+
+# What two studies must share for replicate r of one to belong to replicate r of the other.
+_SHARED = ("design", "seed", "replicates", "blocks", "images", "confidence_level")
+
+# What names the entry of an index's first dimension.
+_DIMENSIONS = {"shapley_group": "group", "S2": "pair"}
+
+
+class Difference(NamedTuple):
+    """A difference of two shares with its paired interval: numbers, or arrays of one entry each.
+
+    Attributes:
+        value: first - second.
+        low, high: of the interval.
+        confidence_level: of the interval.
+    """
+
+    value: Number
+    low: Number
+    high: Number
+    confidence_level: float
+
+
+def difference(
+    first: xr.Dataset | xr.DataTree,
+    name: str,
+    second: xr.Dataset | xr.DataTree,
+    second_name: str,
+    *,
+    index: str | None = None,
+    of: str = "layer",
+) -> Difference:
+    """Return how much one aggregate exceeds another, with an interval over pairs of replicates.
+
+    The two may be of two variables of a layer, of two layers, models or variable sets, or of two
+    runs, so long as design, seed, replicates, blocks and images are the same. Replicate r of both
+    then comes from one stream, and the interval is over the pairs (`paired_difference` has its
+    formula): narrower than two intervals side by side where the two vary together. Layers and
+    models of one set are evaluated on the same rows. Two sets are not, where their variables
+    differ; the pairs of replicates are independent of each other all the same, which is all that
+    the interval needs, and little may be gained.
+
+    Args:
+        first, second: two layers' results: a node of a study as `decompose` or
+            `variscope.stores.results.read_study` returns it, or what `xarray.open_zarr` opens.
+        name, second_name: what of each: a variable, a group (whose Shapley effects are summed), or
+            a pair such as "hue:class" (its S2).
+        index: "shapley", "S1" or "ST" of a variable; by default Shapley effects, or S1 where a
+            layer has none.
+        of: "layer", or a dimension whose aggregates both hold, such as "channel": the difference is
+            then taken entry by entry. Select entries of each beforehand to compare others:
+            ``difference(a.isel(channel=3), "hue", a.isel(channel=5), "hue", of="channel")``.
+
+    Raises:
+        UserError: what is not paired, by its name; an unknown name or index; entries that do not
+            fit each other.
+    """
+    one, other = (x.to_dataset() if isinstance(x, xr.DataTree) else x for x in (first, second))
+    _check_paired(one, other)
+    if index is None:
+        index = "shapley" if all("shapley_layer" in x for x in (one, other)) else "S1"
+    (a, da), (b, db) = (_entry(x, n, index, of) for x, n in ((one, name), (other, second_name)))
+    if a.value.shape != b.value.shape and a.value.ndim == b.value.ndim:
+        raise UserError(
+            f"difference: found {a.value.size} and {b.value.size} entries of {of}; allowed: as "
+            f"many in both, or one selected by .isel({of}=...)"
+        )
+    if a.value.ndim < b.value.ndim:
+        da = da[..., None]
+    elif b.value.ndim < a.value.ndim:
+        db = db[..., None]
+    level = float(one.attrs["confidence_level"])
+    found = paired_difference(a, b, da, db, level)
+    return Difference(*(float(x) if np.ndim(x) == 0 else x for x in found), level)
+
+
+def _check_paired(first: xr.Dataset, second: xr.Dataset) -> None:
+    """Raise a UserError that names the first thing in which two results are not paired."""
+    for data in (first, second):
+        if "blocks_by_replicate" not in data:
+            raise UserError(
+                f"difference: {_place(data)} holds no sums of its replicates "
+                "(blocks_by_replicate); run it again with this version"
+            )
+    for key in _SHARED:
+        one, other = (data.attrs.get(key) for data in (first, second))
+        if one is None or other is None:
+            lacks = _place(first if one is None else second)
+            raise UserError(f"difference: not known to be paired: {lacks} does not say its {key}")
+        if one != other:
+            _refuse(key, first, one, second, other)
+    for key in ("replicate", "blocks_by_replicate"):
+        one, other = (data[key].values.tolist() for data in (first, second))
+        if one != other:
+            _refuse(key, first, one, second, other)
+
+
+def _refuse(key: str, first: xr.Dataset, one: Any, second: xr.Dataset, other: Any) -> None:
+    raise UserError(
+        f"difference: not paired: {key} is {one} of {_place(first)} and {other} of "
+        f"{_place(second)}; allowed: the same {', '.join(_SHARED)}"
+    )
+
+
+def _place(data: xr.Dataset) -> str:
+    """Say which results these are, as far as they say it."""
+    keys = ("experiment", "model", "variable_set", "design", "layer")
+    return "/".join(str(data.attrs[key]) for key in keys if data.attrs.get(key)) or "a layer"
+
+
+def _entry(data: xr.Dataset, name: str, index: str, of: str) -> tuple[Estimate, Array]:
+    """Return an aggregate with its interval, and its deviations over the replicates."""
+    index = _index_of(data, name, index)
+    stored = f"{index}_{of}"
+    if f"numerator_{stored}" not in data:
+        start, end = "numerator_", f"_{of}"
+        known = [str(key) for key in data.data_vars if str(key).startswith(start)]
+        held = [key.removeprefix(start).removesuffix(end) for key in known if key.endswith(end)]
+        raise UserError(
+            f"difference: {_place(data)} holds no {index} of {of}; allowed: "
+            + (", ".join(held) or ", ".join(key.removeprefix(start) for key in known))
+        )
+    at = {_DIMENSIONS.get(index, "variable"): name}
+    estimate = Estimate(
+        *(np.asarray(data[stored + end].sel(at), float) for end in ("", "_low", "_high"))
+    )
+    numerator = data[f"numerator_{stored}"].sel(at).transpose("replicate", ...).values
+    counts = None
+    if index == "S2":
+        counts = data["pair_counts_by_replicate"].sel(at).values[:, None]
+    deviation = deviations(
+        numerator[:, None],
+        data[f"variance_{of}"].transpose("replicate", ...).values,
+        data["blocks_by_replicate"].values,
+        counts,
+    )
+    return estimate, deviation[:, 0]
+
+
+def _index_of(data: xr.Dataset, name: str, index: str) -> str:
+    """Say which index a name is of: that which was asked for, the sum of a group, or S2."""
+    known = {key: list(data[key].values) for key in ("variable", "group", "pair") if key in data}
+    if name in known["variable"]:
+        return index
+    if name in known.get("pair", ()):
+        return "S2"
+    if name in known.get("group", ()):
+        if index != "shapley":
+            raise UserError(
+                f"difference: found {index} of {name!r}; allowed: shapley, which alone is summed "
+                "over groups"
+            )
+        return "shapley_group"
+    every = [str(one) for key in ("variable", "group", "pair") for one in known.get(key, ())]
+    raise UserError(f"difference: {_place(data)} has no {name!r}; allowed: {', '.join(every)}")

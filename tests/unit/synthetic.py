@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from scipy import stats
+from variscope.space.grouping import variable_groups
 
 SPATIAL = ("erasing", "sharpness", "rolling", "grayscale", "gaussian_blur")
 COLOR = (
@@ -28,6 +30,28 @@ LONG_NAMES = {
     "S2": "second-order Sobol' index",
     "shapley": "Shapley effect",
 }
+
+
+def replicate_sums(
+    value: np.ndarray, half: np.ndarray, replicates: int, shared: float
+) -> np.ndarray:
+    """Sums of replicates (replicate, *shape) whose variance's sums are 1 each.
+
+    Their pooled ratio is `value`, its t interval `half` to each side, and any two of the errors
+    have the correlation `shared`.
+    """
+    rng = np.random.default_rng(5)
+    value, half = np.broadcast_arrays(np.nan_to_num(value), np.nan_to_num(half))
+    raw = rng.normal(size=(replicates, value.size + 1))
+    raw -= raw.mean(axis=0)
+    # Orthonormal as far as the replicates go.
+    for first in range(0, raw.shape[1], replicates - 1):
+        part = slice(first, first + replicates - 1)
+        raw[:, part] = np.linalg.qr(raw[:, part])[0]
+    each = np.sqrt(shared) * raw[:, :1] + np.sqrt(1 - shared) * raw[:, 1:]
+    quantile = stats.t.ppf(0.975, replicates - 1)
+    error = half.ravel() / quantile * np.sqrt((replicates - 1) / replicates)
+    return value + replicates * (each * error).reshape(replicates, *value.shape)
 
 
 def _patterns(variables: Sequence[str], height: int, width: int) -> np.ndarray:
@@ -108,11 +132,19 @@ def dataset(
         add(name, ("variable", *unit_dims), np.where(status, np.nan, value), half[name])
         layer_value = (value * weights).sum(axis=axes)
         add(f"{name}_layer", ("variable",), layer_value, half[name] / 2)
+        arrays[f"numerator_{name}_layer"] = (
+            ("replicate", "variable"),
+            replicate_sums(layer_value, half[name] / 2, replicates, 0.3),
+        )
         if dims == "maps":
             total = variance.sum(axis=(1, 2))
             with np.errstate(invalid="ignore"):
                 channel = (value * variance).sum(axis=(2, 3)) / np.where(total > 0, total, np.nan)
             add(f"{name}_channel", ("variable", "channel"), channel, half[name] / 2)
+            arrays[f"numerator_{name}_channel"] = (
+                ("replicate", "variable", "channel"),
+                replicate_sums(channel, half[name] / 2, replicates, 0.3),
+            )
         by = np.tile(layer_value, (len(steps), 1))
         spread = np.linspace(0.3, 1.0, count) * rng.uniform(0.9, 1.1, (len(steps), count))
         student = 1 + 6 / steps**2
@@ -124,13 +156,18 @@ def dataset(
     if second is not None:
         add("S2", ("pair", *unit_dims), np.where(status, np.nan, second), 0.01)
         add("S2_layer", ("pair",), (second * weights).sum(axis=axes), 0.01)
+    arrays["variance_layer"] = (("replicate",), np.ones(replicates))
+    if dims == "maps":
+        arrays["variance_channel"] = (("replicate", "channel"), np.ones((replicates, size[0])))
+    arrays["blocks_by_replicate"] = (("replicate",), np.full(replicates, 512 // replicates))
     arrays["mean"] = (unit_dims, mean)
     arrays["variance"] = (unit_dims, variance)
     arrays["status"] = (unit_dims, status)
     coords: dict[str, object] = {"variable": list(variables), "replicates": steps}
+    coords["replicate"] = np.arange(replicates)
     if second is not None:
         coords["pair"] = pair_names
-    result = xr.Dataset(arrays, coords=coords)
+    result = _with_groups(xr.Dataset(arrays, coords=coords))
     for name in result.data_vars:
         base = str(name).split("_")[0]
         result[name].attrs = {"units": "1", "long_name": LONG_NAMES.get(base, base)}
@@ -145,6 +182,7 @@ def dataset(
         "blocks": 512,
         "evaluations": 512 * 2 * count,
         "seed": 1,
+        "images": "ten photographs",
         "apply": "always",
         "provenance": json.dumps({"variscope": "0.1.0", "seed": 1}),
         "unit_counts": json.dumps(
@@ -192,29 +230,86 @@ def study(layers: dict[str, xr.Dataset]) -> xr.DataTree:
     return xr.DataTree(children={name: xr.DataTree(data) for name, data in layers.items()})
 
 
+def _with_groups(data: xr.Dataset) -> xr.Dataset:
+    """Add the sums over the built-in groups to a layer that has Shapley effects."""
+    if "shapley_layer" not in data:
+        return data
+    variables = [str(name) for name in data["variable"].values]
+    augmentations = [name for name in variables if name not in AUXILIARY]
+    groups = variable_groups(augmentations, [v for v in variables if v in AUXILIARY], {})
+    numerators, values = (
+        np.stack(
+            [
+                data[name].sel(variable=members).sum("variable").values
+                for members in groups.values()
+            ],
+            axis=-1,
+        )
+        for name in ("numerator_shapley_layer", "shapley_layer")
+    )
+    values = np.where(np.isnan(data["shapley_layer"]).all(), np.nan, values)
+    replicates = len(numerators)
+    quantile = stats.t.ppf(0.975, replicates - 1)
+    half = quantile * numerators.std(axis=0, ddof=1) / np.sqrt(replicates)
+    data = data.assign_coords(group=list(groups))
+    for end, bound in (("", values), ("_low", values - half), ("_high", values + half)):
+        data[f"shapley_group_layer{end}"] = (("group",), bound)
+    data["numerator_shapley_group_layer"] = (("replicate", "group"), numerators)
+    return data
+
+
 def layer_study(
     estimates: dict[str, dict[str, Sequence[tuple[float, float, float]]]],
     variables: Sequence[str],
     *,
     counts: dict[str, dict[str, int]] | None = None,
+    shared: float = 0.0,
+    moved: Sequence[int] | None = None,
 ) -> xr.DataTree:
     """A study of hand-made layer aggregates.
 
     `estimates` maps layer -> index ("shapley", "S1", "ST") -> one (estimate, low, high) a variable.
+    The errors of any two have the correlation `shared`: those of two variables, indices or layers.
+    `moved` counts, of each variable, the steps that changed an image.
     """
     layers = {}
+    triples = [
+        np.asarray(given, dtype=float).reshape(len(variables), 3)
+        for indices in estimates.values()
+        for given in indices.values()
+    ]
+    table = np.concatenate(triples)
+    sums = iter(
+        np.split(
+            replicate_sums(table[:, 0], (table[:, 2] - table[:, 1]) / 2, 16, shared),
+            len(triples),
+            1,
+        )
+    )
     for layer, indices in estimates.items():
         data: dict[str, object] = {}
         for index, triples in indices.items():
             table = np.asarray(triples, dtype=float).reshape(len(variables), 3)
             for column, suffix in enumerate(("", "_low", "_high")):
                 data[f"{index}_layer{suffix}"] = (("variable",), table[:, column])
-        node = xr.Dataset(data, coords={"variable": list(variables)})
+            data[f"numerator_{index}_layer"] = (("replicate", "variable"), next(sums))
+        data["variance_layer"] = (("replicate",), np.ones(16))
+        data["blocks_by_replicate"] = (("replicate",), np.full(16, 32))
+        if moved is not None:
+            data["moved"] = (("variable",), np.asarray(moved))
+        node = _with_groups(
+            xr.Dataset(data, {"variable": list(variables), "replicate": np.arange(16)})
+        )
         unit_counts = (counts or {}).get(layer, {"fine": 4, "constant": 0, "not_finite": 0})
         node.attrs = {
             "layer": layer,
             "model": "net",
             "variable_set": "spatial",
+            "design": "cycle",
+            "seed": 1,
+            "replicates": 16,
+            "blocks": 512,
+            "images": "ten photographs",
             "confidence_level": 0.95,
             "unit_counts": json.dumps(unit_counts),
         }

@@ -108,6 +108,31 @@ def test_units_of_maps_are_channels_by_their_aggregates():
     assert "Of 6 channels" in row["reason"]
 
 
+def test_a_channel_is_held_against_its_runner_up_by_the_paired_difference():
+    data = synthetic.dataset("conv", variables=NAMES, size=(2, 3, 3), constant=False)
+    # Two variables whose intervals overlap, and whose errors go together.
+    shares, half = [0.43, 0.40, 0.17], 0.02
+    data["shapley_channel"][:] = np.array(shares)[:, None]
+    data["shapley_channel_low"][:] = data["shapley_channel"] - half
+    data["shapley_channel_high"][:] = data["shapley_channel"] + half
+    replicates = data.sizes["replicate"]
+    for name, shared in (("shapley", 0.95), ("S1", 0.0)):
+        data[f"numerator_{name}_channel"][:] = synthetic.replicate_sums(
+            np.tile(np.array(shares)[:, None], (1, 2)), np.full((3, 2), half), replicates, shared
+        )
+    row = specialised_units(synthetic.study({"conv": data}), among=["erasing"]).iloc[0]
+    assert row["low"] < 0.42 == pytest.approx(0.40 + half)  # they overlap
+    # Symmetric intervals: the paired t interval of two errors of correlation 0.95.
+    assert row["margin"] == pytest.approx(0.03 - half * np.sqrt(2 - 2 * 0.95), rel=1e-6)
+    assert "more than the next variable's, rolling with 0.40 [0.38, 0.42]" in row["reason"]
+
+
+def test_a_variable_that_never_moved_is_left_out_of_the_choice():
+    data = vector([[0.6, 0.7], [np.nan, np.nan], [0.4, 0.3]])
+    table = specialised_units(study(data))
+    assert list(table["variable"]) == ["erasing"] and list(table["runner_up"]) == ["image"]
+
+
 def test_units_of_other_shapes_are_named_by_their_place():
     data = synthetic.dataset("tokens", dims="other", size=(3, 4), constant=False)
     data["shapley"][0, 2, 1] = 0.97
@@ -144,8 +169,16 @@ def test_an_unknown_variable_is_refused_with_the_known_ones():
 @pytest.mark.parametrize(
     ("shares", "words"),
     [
-        ([0.8, 0.1, 0.1], "clear of the next variable, rolling with 0.10 [0.08, 0.12]."),
-        ([0.41, 0.40, 0.1], "meets that of the closest variable, rolling with 0.40 [0.38, 0.42]."),
+        (
+            [0.8, 0.1, 0.1],
+            "more than the next variable's, rolling with 0.10 [0.08, 0.12]; the difference is 0.70 "
+            "[0.66, 0.74].",
+        ),
+        (
+            [0.41, 0.40, 0.1],
+            "not known to be more or less than the closest variable's, rolling with 0.40 [0.38, "
+            "0.42]: the interval of the difference, 0.01",
+        ),
         ([0.2, 0.1, 0.7], "more of its variance is another variable's, the image with 0.70"),
     ],
 )

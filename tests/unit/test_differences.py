@@ -13,6 +13,7 @@ import xarray as xr
 from closed_forms import Array
 from numpy.testing import assert_allclose
 from scipy import stats
+from variscope.analyses.summary import summary_table
 from variscope.designs import Design
 from variscope.errors import UserError
 from variscope.estimators import (
@@ -24,7 +25,7 @@ from variscope.estimators import (
     ratio,
     unit_indices,
 )
-from variscope.stores.results import layer_dataset, write_dataset
+from variscope.stores.results import layer_dataset, study_tree, write_dataset
 
 LEVEL, REPLICATES, BLOCKS = 0.95, 16, 512
 LEVELS = np.array([-1, -1 / 3, 1 / 3, 1])
@@ -301,3 +302,25 @@ def test_the_star_has_no_groups():
     assert variscope.difference(data, "a", data, "d").value == pytest.approx(
         float(data.S1_layer[0] - data.S1_layer[3])
     )
+
+
+def test_the_summary_has_rows_of_groups_for_layers_and_channels():
+    moments = sums(0)
+    maps = Moments(
+        moments.layout,
+        moments.replicates,
+        moments.blocks,
+        moments.sums[..., None, None],
+        moments.pair_counts,
+    )
+    about = {"layer": "conv", "layer_number": 0, "seed": 1, "images": "x"}
+    data = layer_dataset([maps], NAMES, ("channel", "y", "x"), LEVEL, about, {"g": ["a", "d"]})
+    table = summary_table(study_tree({"conv": data}))
+    rows = table[table["index"] == "shapley_group"]
+    assert rows["channel"].tolist() == ["", *range(len(UNITS))]
+    assert (rows["variable"] == "g").all()
+    assert_allclose(rows["weighted_mean"][1:], data.shapley_group_channel[0])
+    assert_allclose(rows["median"][1:], data.shapley_group[0].values.ravel(), rtol=1e-6)
+    of_layer = table[(table["index"] == "shapley") & (table["channel"] == "")]
+    both = of_layer.set_index("variable")["weighted_mean"][["a", "d"]].sum()
+    assert rows["weighted_mean"].iloc[0] == pytest.approx(both)

@@ -72,6 +72,7 @@ OURS = [
 EXPERIMENT = block_with("experiment:", fenced(README, "yaml"))
 NETWORK = block_with("def network", fenced(README, "python"))
 POSTERIZE = block_with("def posterize", fenced(README, "python"))
+COMPARING = block_with("variscope.difference(", fenced(README, "python"))
 READING = block_with("open_zarr", fenced(README, "python"))
 
 
@@ -211,6 +212,10 @@ def test_the_readme_s_python_example_makes_a_study_and_its_picture(
     write_dataset(tmp_path / path, names["study"]["stage3"].to_dataset())
     exec(READING, names)
     assert names["share"].shapley.dims == ("channel", "y", "x")
+    write_dataset(
+        tmp_path / path.replace("stage3", "logits"), names["study"]["logits"].to_dataset()
+    )
+    exec(COMPARING, names)
 
 
 def test_every_path_that_the_readme_links_to_is_there() -> None:

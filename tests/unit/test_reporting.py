@@ -40,10 +40,13 @@ def test_every_kind_of_picture_has_a_caption(kind):
 
 def test_tables_of_shares_have_a_row_a_layer_and_the_main_index_first():
     tree = made({"a": [around(0.3), (NAN, NAN, NAN), around(0.1)]})
-    (table,) = tables.share_tables(tree)
+    table, of_groups = tables.share_tables(tree)
+    assert (table["index"], of_groups["index"]) == ("shapley", "shapley_group")
     assert table["variables"] == list(NAMES)
     assert table["rows"][0][1][0].value == 0.3 and table["rows"][0][1][1] is None
-    assert [t["index"] for t in tables.share_tables(synthetic.tree())] == ["shapley", "S1", "ST"]
+    found = tables.share_tables(synthetic.tree())
+    assert [t["index"] for t in found] == ["shapley", "shapley_group", "S1", "ST"]
+    assert found[1]["variables"] == ["all_augmentations", "image_identity"]
     assert [t["index"] for t in tables.share_tables(synthetic.tree(star=True))] == ["S1", "ST"]
 
 

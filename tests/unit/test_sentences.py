@@ -20,37 +20,44 @@ def made(layers: dict[str, list[tuple[float, float, float]]], **more: object) ->
     return synthetic.layer_study({k: {"shapley": v} for k, v in layers.items()}, NAMES, **more)
 
 
-def layer(*shares: tuple[float, float, float]) -> xr.Dataset:
-    return made({"conv1": list(shares)})["conv1"].to_dataset()
+def layer(*shares: tuple[float, float, float], **more: object) -> xr.Dataset:
+    return made({"conv1": list(shares)}, **more)["conv1"].to_dataset()
 
 
 def test_a_clear_lead_is_called_the_most():
     data = layer(around(0.2), around(0.7), around(0.1))
     assert sentences.layer_sentence("conv1", data, "shapley") == (
         "In layer conv1 rolling accounts for 0.70 [0.68, 0.72] of the variance, the most; next "
-        "comes erasing with 0.20 [0.18, 0.22]."
+        "comes erasing with 0.20 [0.18, 0.22], less by 0.50 [0.47, 0.53]."
     )
 
 
-def test_two_whose_intervals_overlap_cannot_be_told_apart():
+def test_two_whose_difference_may_be_0_cannot_be_told_apart():
     data = layer(around(0.43), around(0.45), around(0.1))
     assert sentences.layer_sentence("conv1", data, "shapley") == (
         "In layer conv1 rolling with 0.45 [0.43, 0.47] and erasing with 0.43 [0.41, 0.45] come "
-        "first; their intervals overlap, so they cannot be told apart."
+        "first and cannot be told apart: their difference is 0.02 [\N{MINUS SIGN}0.01, 0.05]."
     )
 
 
-def test_where_all_intervals_overlap_none_is_singled_out():
+def test_two_whose_intervals_overlap_are_told_apart_where_their_errors_go_together():
+    data = layer(around(0.43), around(0.45), around(0.1), shared=0.9)
+    assert sentences.layer_sentence("conv1", data, "shapley") == (
+        "In layer conv1 rolling accounts for 0.45 [0.43, 0.47] of the variance, the most; next "
+        "comes erasing with 0.43 [0.41, 0.45], less by 0.02 [0.01, 0.03]."
+    )
+
+
+def test_where_no_difference_leaves_out_0_none_is_singled_out():
     data = layer(around(0.33, 0.1), around(0.34, 0.1), around(0.32, 0.1))
     said = sentences.layer_sentence("conv1", data, "shapley")
     assert "no variable can be told apart from the largest, rolling with 0.34" in said
 
 
-def test_touching_intervals_overlap_and_separate_ones_do_not():
-    first = sentences.Share("a", 0.3, 0.2, 0.4)
-    assert sentences.overlap(first, sentences.Share("b", 0.5, 0.4, 0.6))
-    assert not sentences.overlap(first, sentences.Share("b", 0.5, 0.41, 0.6))
-    assert sentences.overlap(first, sentences.Share("b", 0.9, NAN, NAN))
+def test_an_undefined_bound_tells_nothing_apart():
+    data = layer((0.9, NAN, NAN), around(0.1), around(0.1))
+    said = sentences.layer_sentence("conv1", data, "shapley")
+    assert "no variable can be told apart from the largest, erasing with 0.90" in said
 
 
 def test_a_layer_without_indices_is_said_to_be_undefined():
@@ -66,11 +73,65 @@ def test_undefined_variables_are_left_out_of_comparisons():
     assert "erasing" not in said and "next comes the class with 0.30" in said
 
 
-def test_comparisons_can_be_restricted_to_augmentations():
-    data = layer(around(0.1), around(0.2), around(0.7))
-    said = sentences.layer_sentence("conv1", data, "shapley", among=["erasing", "rolling"])
-    assert said.startswith("Among the augmentations, in layer conv1 rolling accounts for 0.20")
-    assert "class" not in said
+def robust(*shares: tuple[float, float, float], **more: object) -> str:
+    return sentences.robustness_sentence("fc", layer(*shares, **more), "shapley")
+
+
+def test_the_first_sentence_holds_all_augmentations_against_image_identity():
+    assert robust(around(0.5), around(0.3), around(0.2)) == (
+        "In fc all augmentations together account for 0.80 [0.77, 0.83] of the variance, more than "
+        "the class with 0.20 [0.18, 0.22], by 0.60 [0.57, 0.63]; the strongest augmentation is "
+        "erasing with 0.50 [0.48, 0.52], more than the next, rolling with 0.30 [0.28, 0.32], by "
+        "0.20 [0.17, 0.23]."
+    )
+    less = robust(around(0.1), around(0.12), around(0.7))
+    assert "0.22 [0.19, 0.25] of the variance, less than the class with 0.70" in less
+    assert "by 0.48 [0.45, 0.51]; the strongest augmentation is rolling with 0.12" in less
+    assert less.endswith(
+        "though it cannot be told apart from erasing with 0.10 [0.08, 0.12]: their difference is "
+        "0.02 [\N{MINUS SIGN}0.01, 0.05]."
+    )
+    even = robust(around(0.3), around(0.2), around(0.49))
+    assert "which cannot be told apart from the class with 0.49 [0.47, 0.51]: their diff" in even
+
+
+def test_the_sum_over_augmentations_is_compared_by_its_own_paired_interval():
+    # Two overlapping intervals whose errors go together: 0.42 +- 0.04 and 0.40 +- 0.02.
+    shares = (around(0.22), around(0.20), around(0.40))
+    assert "cannot be told apart from the class" in robust(*shares)
+    assert "cannot be told apart from the class" in robust(*shares, shared=0.999)
+    shares = (around(0.23), around(0.20), around(0.40))
+    assert "more than the class" in robust(*shares, shared=0.999)
+    assert "cannot be told apart from the class" in robust(*shares)
+
+
+def test_image_identity_is_named_by_what_varies_of_it():
+    data = synthetic.tree()["scores"].to_dataset()
+    said = sentences.robustness_sentence("scores", data, "shapley")
+    assert "image identity (the class, the image and the part) with" in said
+
+
+def test_a_single_augmentation_is_held_against_image_identity_alone():
+    tree = synthetic.layer_study(
+        {"fc": {"shapley": [around(0.7), around(0.3)]}}, ("rolling", "image")
+    )
+    assert sentences.robustness_sentence("fc", tree["fc"].to_dataset(), "shapley") == (
+        "In fc rolling accounts for 0.70 [0.68, 0.72] of the variance, more than the image with "
+        "0.30 [0.28, 0.32], by 0.40 [0.37, 0.43]."
+    )
+
+
+def test_without_shapley_effects_only_the_strongest_augmentation_is_named():
+    said = sentences.answer(synthetic.tree(star=True))
+    assert said[0].startswith("In scores the strongest augmentation is rolling with 0.3")
+    assert "together" not in said[0] and "sum of their Shapley" not in said[-1]
+
+
+def test_the_answer_begins_with_robustness_and_ends_with_what_a_comparison_is():
+    said = sentences.answer(synthetic.tree())
+    assert said[0].startswith("In scores all augmentations together account for")
+    assert "not the effect of the group as one player" in said[-1]
+    assert "95 % level for one comparison" in said[-1]
 
 
 def test_a_single_variable_is_said_as_it_is():
@@ -80,18 +141,30 @@ def test_a_single_variable_is_said_as_it_is():
     )
 
 
-def test_a_change_over_depth_is_one_whose_intervals_leave_each_other_out():
+def test_a_change_over_depth_is_one_whose_difference_leaves_out_0():
     tree = made(
         {
             "conv1": [around(0.5), around(0.30), around(0.2)],
-            "fc": [around(0.1), around(0.33), around(0.57)],
+            "fc": [around(0.1), around(0.32), around(0.58)],
         }
     )
     assert sentences.trend_sentences(tree, "shapley") == [
-        "From conv1 to fc the share of erasing falls from 0.50 [0.48, 0.52] to 0.10 [0.08, 0.12].",
-        "From conv1 to fc the share of the class rises from 0.20 [0.18, 0.22] to 0.57 [0.55, "
-        "0.59].",
+        "From conv1 to fc the share of erasing falls by 0.40 [0.37, 0.43], from 0.50 [0.48, 0.52] "
+        "to 0.10 [0.08, 0.12].",
+        "From conv1 to fc the share of the class rises by 0.38 [0.35, 0.41], from 0.20 [0.18, "
+        "0.22] to 0.58 [0.56, 0.60].",
     ]
+
+
+def test_a_change_within_two_overlapping_intervals_is_seen_where_errors_go_together():
+    ends = {
+        "conv1": [around(0.5), around(0.30), around(0.2)],
+        "fc": [around(0.48), around(0.32), around(0.2)],
+    }
+    (none,) = sentences.trend_sentences(made(ends), "shapley")
+    assert "no variable's share can be said to change" in none
+    said = sentences.trend_sentences(made(ends, shared=0.9), "shapley")
+    assert [("rises" in s, "falls" in s) for s in said] == [(False, True), (True, False)]
 
 
 def test_no_change_over_depth_is_said_once():
@@ -102,7 +175,7 @@ def test_no_change_over_depth_is_said_once():
         }
     )
     (said,) = sentences.trend_sentences(tree, "shapley")
-    assert "no variable's share changes beyond its interval" in said
+    assert "no variable's share can be said to change" in said
 
 
 def test_a_peak_in_between_is_named_only_when_clear_of_both_ends():
@@ -115,8 +188,8 @@ def test_a_peak_in_between_is_named_only_when_clear_of_both_ends():
     )
     said = sentences.trend_sentences(tree, "shapley")
     assert said[0].endswith(
-        "rises from 0.10 [0.08, 0.12] to 0.30 [0.28, 0.32], with its largest value in between, "
-        "0.80 [0.78, 0.82] at conv2."
+        "rises by 0.20 [0.17, 0.23], from 0.10 [0.08, 0.12] to 0.30 [0.28, 0.32], with its "
+        "largest value in between, 0.80 [0.78, 0.82] at conv2."
     )
     assert "between" not in said[1]
 
@@ -143,6 +216,17 @@ def test_inert_small_and_unseen_variables_are_told_apart():
     )
 
 
+def test_a_variable_that_never_moved_is_not_varied_and_never_said_to_change_nothing():
+    gone = (NAN, NAN, NAN)
+    tree = made({"fc": [gone, (0.0, 0.0, 0.0), around(1.0)]}, moved=[0, 12, 40])
+    assert sentences.negligible_sentence(tree, "shapley") == (
+        "Erasing is not varied in this sample: no step of the design changed an image. "
+        "Rolling changes nothing: exactly 0 in every layer."
+    )
+    said = sentences.answer(tree)
+    assert sum("rasing" in sentence for sentence in said) == 1
+
+
 def test_a_tiny_upper_bound_is_not_written_as_zero():
     tree = made({"fc": [(0.0, -1e-7, 2e-7), around(0.5), around(0.5)]})
     said = sentences.negligible_sentence(tree, "shapley")
@@ -159,10 +243,12 @@ def test_a_variable_that_matters_in_one_layer_is_not_negligible():
     assert sentences.negligible_sentence(tree, "shapley") == ""
 
 
-def both(first: tuple[float, float, float], total: tuple[float, float, float]) -> xr.DataTree:
+def both(
+    first: tuple[float, float, float], total: tuple[float, float, float], **more: object
+) -> xr.DataTree:
     quiet = (0.1, 0.05, 0.15)
     return synthetic.layer_study(
-        {"fc": {"S1": [first, quiet, quiet], "ST": [total, quiet, quiet]}}, NAMES
+        {"fc": {"S1": [first, quiet, quiet], "ST": [total, quiet, quiet]}}, NAMES, **more
     )
 
 
@@ -174,9 +260,28 @@ def test_interaction_is_a_total_index_clear_of_the_first_order_index():
     )
 
 
-def test_no_interaction_is_claimed_where_intervals_overlap():
-    said = sentences.interaction_sentence(both(around(0.1, 0.3), around(0.6, 0.3)))
+def test_no_interaction_is_claimed_where_the_difference_may_be_0():
+    said = sentences.interaction_sentence(both(around(0.1, 0.3), around(0.4, 0.3)))
     assert said.startswith("Nowhere can the total index ST be told from")
+    said = sentences.interaction_sentence(both(around(0.1, 0.3), around(0.4, 0.3), shared=0.9))
+    assert said.startswith("Variables act together the most in layer fc, where erasing")
+
+
+def test_the_most_interaction_is_claimed_only_against_every_other():
+    quiet = (0.1, 0.09, 0.11)
+    layers = {
+        name: {"S1": [around(0.1), quiet, quiet], "ST": [around(total), quiet, quiet]}
+        for name, total in (("conv", 0.5), ("fc", 0.52))
+    }
+    said = sentences.interaction_sentence(synthetic.layer_study(layers, NAMES))
+    assert said == (
+        "Variables act together: in layer fc erasing by itself accounts for 0.10 [0.08, 0.12] (S1) "
+        "and, with what it does jointly with others, for 0.52 [0.50, 0.54] (ST), 0.42 [0.39, 0.45] "
+        "more. It is the largest estimate of its kind, though it cannot be told apart from that of "
+        "erasing in layer conv."
+    )
+    said = sentences.interaction_sentence(synthetic.layer_study(layers, NAMES, shared=0.95))
+    assert said.startswith("Variables act together the most in layer fc, where erasing")
 
 
 def test_interaction_is_silent_without_both_indices():

@@ -35,6 +35,18 @@ class Difference(NamedTuple):
     confidence_level: float
 
 
+class Aggregate(NamedTuple):
+    """A share, or a difference of shares, with what it can be compared with others by.
+
+    Attributes:
+        estimate: with its interval, ``(*any)``.
+        deviations: of each replicate, ``(replicate, *any)``.
+    """
+
+    estimate: Estimate
+    deviations: Array
+
+
 def difference(
     first: xr.Dataset | xr.DataTree,
     name: str,
@@ -42,6 +54,7 @@ def difference(
     second_name: str,
     *,
     index: str | None = None,
+    second_index: str | None = None,
     of: str = "layer",
 ) -> Difference:
     """Return how much one aggregate exceeds another, with an interval over pairs of replicates.
@@ -61,6 +74,8 @@ def difference(
             a pair such as "hue:class" (its S2).
         index: "shapley", "S1" or "ST" of a variable; by default Shapley effects, or S1 where a
             layer has none.
+        second_index: of the second where it is another: ST - S1 of one variable is what it does
+            jointly with others.
         of: "layer", or a dimension whose aggregates both hold, such as "channel": the difference is
             then taken entry by entry. Select entries of each beforehand to compare others:
             ``difference(a.isel(channel=3), "hue", a.isel(channel=5), "hue", of="channel")``.
@@ -73,19 +88,63 @@ def difference(
     _check_paired(one, other)
     if index is None:
         index = "shapley" if all("shapley_layer" in x for x in (one, other)) else "S1"
-    (a, da), (b, db) = (_entry(x, n, index, of) for x, n in ((one, name), (other, second_name)))
-    if a.value.shape != b.value.shape and a.value.ndim == b.value.ndim:
+    a = aggregate(one, name, index, of)
+    b = aggregate(other, second_name, second_index or index, of)
+    dims, other_dims = a.estimate.value.ndim, b.estimate.value.ndim
+    if dims == other_dims and a.estimate.value.shape != b.estimate.value.shape:
         raise UserError(
-            f"difference: found {a.value.size} and {b.value.size} entries of {of}; allowed: as "
-            f"many in both, or one selected by .isel({of}=...)"
+            f"difference: found {a.estimate.value.size} and {b.estimate.value.size} entries of "
+            f"{of}; allowed: as many in both, or one selected by .isel({of}=...)"
         )
-    if a.value.ndim < b.value.ndim:
-        da = da[..., None]
-    elif b.value.ndim < a.value.ndim:
-        db = db[..., None]
+    if dims < other_dims:
+        a = a._replace(deviations=a.deviations[..., None])
+    elif other_dims < dims:
+        b = b._replace(deviations=b.deviations[..., None])
     level = float(one.attrs["confidence_level"])
-    found = paired_difference(a, b, da, db, level)
-    return Difference(*(float(x) if np.ndim(x) == 0 else x for x in found), level)
+    found = subtract(a, b, level).estimate
+    value, low, high = (float(x) if np.ndim(x) == 0 else x for x in found)
+    return Difference(value, low, high, level)
+
+
+def aggregate(data: xr.Dataset, name: str, index: str, of: str = "layer") -> Aggregate:
+    """Read a variable's, a group's or a pair's aggregate with what it is compared by.
+
+    Raises:
+        UserError: the data do not hold it; what they hold is named.
+    """
+    index = _index_of(data, name, index)
+    stored = f"{index}_{of}"
+    if f"numerator_{stored}" not in data:
+        start, end = "numerator_", f"_{of}"
+        known = [str(key) for key in data.data_vars if str(key).startswith(start)]
+        held = [key.removeprefix(start).removesuffix(end) for key in known if key.endswith(end)]
+        raise UserError(
+            f"difference: {_place(data)} holds no {index} of {of}; allowed: "
+            + (", ".join(held) or ", ".join(key.removeprefix(start) for key in known))
+        )
+    at = {_DIMENSIONS.get(index, "variable"): name}
+    value, low, high = (
+        np.asarray(data[stored + end].sel(at), float) for end in ("", "_low", "_high")
+    )
+    numerator = data[f"numerator_{stored}"].sel(at).transpose("replicate", ...).values
+    counts = None
+    if index == "S2":
+        counts = data["pair_counts_by_replicate"].sel(at).values[:, None]
+    each = deviations(
+        numerator[:, None],
+        data[f"variance_{of}"].transpose("replicate", ...).values,
+        data["blocks_by_replicate"].values,
+        counts,
+    )
+    return Aggregate(Estimate(value, low, high), each[:, 0])
+
+
+def subtract(first: Aggregate, second: Aggregate, confidence_level: float) -> Aggregate:
+    """Return first - second of paired replicates: it can be compared with others in turn."""
+    estimate = paired_difference(
+        first.estimate, second.estimate, first.deviations, second.deviations, confidence_level
+    )
+    return Aggregate(estimate, first.deviations - second.deviations)
 
 
 def _check_paired(first: xr.Dataset, second: xr.Dataset) -> None:
@@ -120,35 +179,6 @@ def _place(data: xr.Dataset) -> str:
     """Say which results these are, as far as they say it."""
     keys = ("experiment", "model", "variable_set", "design", "layer")
     return "/".join(str(data.attrs[key]) for key in keys if data.attrs.get(key)) or "a layer"
-
-
-def _entry(data: xr.Dataset, name: str, index: str, of: str) -> tuple[Estimate, Array]:
-    """Return an aggregate with its interval, and its deviations over the replicates."""
-    index = _index_of(data, name, index)
-    stored = f"{index}_{of}"
-    if f"numerator_{stored}" not in data:
-        start, end = "numerator_", f"_{of}"
-        known = [str(key) for key in data.data_vars if str(key).startswith(start)]
-        held = [key.removeprefix(start).removesuffix(end) for key in known if key.endswith(end)]
-        raise UserError(
-            f"difference: {_place(data)} holds no {index} of {of}; allowed: "
-            + (", ".join(held) or ", ".join(key.removeprefix(start) for key in known))
-        )
-    at = {_DIMENSIONS.get(index, "variable"): name}
-    estimate = Estimate(
-        *(np.asarray(data[stored + end].sel(at), float) for end in ("", "_low", "_high"))
-    )
-    numerator = data[f"numerator_{stored}"].sel(at).transpose("replicate", ...).values
-    counts = None
-    if index == "S2":
-        counts = data["pair_counts_by_replicate"].sel(at).values[:, None]
-    deviation = deviations(
-        numerator[:, None],
-        data[f"variance_{of}"].transpose("replicate", ...).values,
-        data["blocks_by_replicate"].values,
-        counts,
-    )
-    return estimate, deviation[:, 0]
 
 
 def _index_of(data: xr.Dataset, name: str, index: str) -> str:

@@ -15,6 +15,7 @@ INDEX_NAMES = {
     "ST": "total-order index ST",
     "S2": "pair index S2",
     "shapley": "Shapley effect",
+    "shapley_group": "sum of Shapley effects (not the effect of the group as one player)",
 }
 AUXILIARY = ("order", "class", "image", "part")
 UNIT_NAMES = {("channel", "y", "x"): "channel", ("neuron",): "neuron"}

@@ -3,21 +3,29 @@
 The criterion. In each layer, for each augmentation of the set, the unit with the highest *lower
 confidence bound* of that variable's share is taken: a unit is not chosen for an estimate that may
 be luck. A unit whose lower bound is not above 0.01 is not chosen, nor one that is constant or not
-finite. The choices of a layer are then ordered by their *margin*: the variable's lower bound minus
-the runner-up's upper bound, where the runner-up is the other variable with the highest share in the
-same unit, auxiliary variables included. Where the margin is positive the two intervals do not meet.
+finite. The choices of a layer are then ordered by their *margin*: the lower bound of the share's
+difference from the runner-up's, the other variable with the highest share in the same unit,
+auxiliary variables included. Where the margin is positive the unit's variance is more that
+variable's than the runner-up's.
 
-In layers of feature maps a unit is a channel, judged by its variance-weighted aggregate; in other
-layers it is a single unit. The bounds are those of one unit: that the best of many was chosen is
-not corrected for, so a chosen unit's share is, on average, somewhat flattered.
+In layers of feature maps a unit is a channel, judged by its variance-weighted aggregate, and the
+difference has its paired interval. In other layers it is a single unit, of which no sums of
+replicates are kept: the margin is then the variable's lower bound minus the runner-up's upper
+bound, below which the difference's lower bound never falls. The bounds are those of one unit: that
+the best of many was chosen is not corrected for, so a chosen unit's share is, on average, somewhat
+flattered.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from variscope.analyses.differences import aggregate, subtract
 from variscope.analyses.reading import (
     AUXILIARY,
     INDEX_NAMES,
@@ -29,8 +37,17 @@ from variscope.analyses.reading import (
     variables,
 )
 from variscope.analyses.wording import estimate_text, share_text, variable_phrase
+from variscope.estimators.intervals import Estimate
 
 SMALLEST_BOUND = 0.01
+
+
+class Rival(NamedTuple):
+    """The other variable with the highest share in a unit."""
+
+    variable: str
+    share: Estimate
+    difference: Estimate
 
 
 def columns(index: str) -> list[str]:
@@ -99,18 +116,29 @@ def _layer_rows(
         )
     value, low, high = _by_unit(data, index)  # each (variable, unit)
     first, total = _by_unit(data, "S1")[0], _by_unit(data, "ST")[0]
-    usable = np.isfinite(value).all(axis=0) & np.isfinite(low).all(axis=0)
+    # Variables that never moved in the sample have no index in any unit.
+    varied = np.isfinite(value).any(axis=1)
+    usable = np.isfinite(value[varied]).all(axis=0) & np.isfinite(low[varied]).all(axis=0)
     if not _aggregated(data):
         usable &= np.asarray(data["status"]).reshape(-1) == 0
     rows: list[dict[str, object]] = []
     for variable in wanted or names:
         k = names.index(variable)
-        bound = np.where(usable, low[k], -np.inf)
+        bound = np.where(usable & varied[k], low[k], -np.inf)
         if bound.size == 0 or bound.max() <= SMALLEST_BOUND:
             continue
         unit = int(bound.argmax())
-        others = [j for j in range(len(names)) if j != k]
+        shares = {
+            j: Estimate(*(part[j, unit] for part in (value, low, high))) for j in range(len(names))
+        }
+        others = [j for j in range(len(names)) if j != k and varied[j]]
         second = max(others, key=lambda j: value[j, unit], default=None)
+        rival = None
+        if second is not None:
+            difference = _difference(
+                data, index, unit, (names[k], names[second]), shares[k], shares[second]
+            )
+            rival = Rival(names[second], shares[second], difference)
         row: dict[str, object] = {
             "layer": layer,
             "unit": _unit_text(data, unit),
@@ -118,21 +146,32 @@ def _layer_rows(
             index: value[k, unit],
             "low": low[k, unit],
             "high": high[k, unit],
-            "runner_up": names[second] if second is not None else "",
-            f"runner_up_{index}": value[second, unit] if second is not None else np.nan,
-            "margin": low[k, unit] - (high[second, unit] if second is not None else 0.0),
+            "runner_up": rival.variable if rival else "",
+            f"runner_up_{index}": rival.share.value if rival else np.nan,
+            "margin": float(rival.difference.low) if rival else low[k, unit],
             "S1": first[k, unit],
             "ST": total[k, unit],
         }
-        rival = (
-            (names[second], value[second, unit], low[second, unit], high[second, unit])
-            if second is not None
-            else None
-        )
         row["reason"] = _reason(row, index, unit_name(data), int(usable.sum()), rival)
         rows.append(row)
     rows.sort(key=lambda row: -float(row["margin"]))  # type: ignore[arg-type]
     return rows
+
+
+def _difference(
+    data: xr.Dataset,
+    index: str,
+    unit: int,
+    names: tuple[str, str],
+    share: Estimate,
+    other: Estimate,
+) -> Estimate:
+    """Return by how much a unit's share exceeds another: paired, or what holds in any case."""
+    if not _aggregated(data):
+        return Estimate(share.value - other.value, share.low - other.high, share.high - other.low)
+    level = float(data.attrs["confidence_level"])
+    first, second = (aggregate(data.isel(channel=unit), name, index, "channel") for name in names)
+    return subtract(first, second, level).estimate
 
 
 def _aggregated(data: xr.Dataset) -> bool:
@@ -159,13 +198,7 @@ def _unit_text(data: xr.Dataset, unit: int) -> str:
     return ", ".join(str(int(k)) for k in np.unravel_index(unit, shape))
 
 
-def _reason(
-    row: dict[str, object],
-    index: str,
-    noun: str,
-    count: int,
-    rival: tuple[str, float, float, float] | None,
-) -> str:
+def _reason(row: dict[str, object], index: str, noun: str, count: int, rival: Rival | None) -> str:
     """Say in one sentence why the unit was chosen."""
     value, low, high = (float(row[key]) for key in (index, "low", "high"))  # type: ignore[arg-type]
     variable = variable_phrase(str(row["variable"]))
@@ -176,10 +209,16 @@ def _reason(
     )
     if rival is None:
         return f"{start}."
-    other, other_value, other_low, other_high = rival
-    against = f"{variable_phrase(other)} with {estimate_text(other_value, other_low, other_high)}"
-    if low > other_high:
-        return f"{start}, clear of the next variable, {against}."
-    if high < other_low:
-        return f"{start}; even so more of its variance is another variable's, {against}."
-    return f"{start}, an interval that meets that of the closest variable, {against}."
+    other = f"{variable_phrase(rival.variable)} with {estimate_text(*map(float, rival.share))}"
+    by = estimate_text(*map(float, rival.difference))
+    if rival.difference.low > 0:
+        return f"{start}, more than the next variable's, {other}; the difference is {by}."
+    if rival.difference.high < 0:
+        return (
+            f"{start}; even so more of its variance is another variable's, {other}; the difference "
+            f"is {by}."
+        )
+    return (
+        f"{start}; it is not known to be more or less than the closest variable's, {other}: the "
+        f"interval of the difference, {by}, holds 0."
+    )

@@ -9,6 +9,10 @@ import xarray as xr
 # Of the units' indices within a layer or channel.
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 
+# What each index is of.
+FIRST = {"S1": "variable", "ST": "variable", "shapley": "variable", "S2": "pair",
+         "shapley_group": "group"}  # fmt: skip
+
 COLUMNS = (
     "design", "layer", "channel", "variable", "index", "weighted_mean", "low", "high",
     "confidence_level", *QUANTILES, "units",
@@ -22,7 +26,8 @@ def summary_table(study: xr.DataTree) -> pd.DataFrame:
         study: one node a layer (contract 4.3).
 
     Returns:
-        One row for each layer (``channel`` empty), variable (or pair, for S2) and index, then one
+        One row for each layer (``channel`` empty), variable (pair for S2, group for
+        ``shapley_group``) and index, then one
         for each channel. ``weighted_mean`` is the variance-weighted mean over the units, a ratio of
         summed numerators to summed variances, with ``low`` and ``high`` its confidence bounds;
         the quantiles are those of the units' own indices, and ``units`` how many are fine.
@@ -35,10 +40,9 @@ def summary_table(study: xr.DataTree) -> pd.DataFrame:
 
 def _layer_rows(layer: xr.Dataset) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for index in ("S1", "ST", "shapley", "S2"):
+    for index, first in FIRST.items():
         if f"{index}_layer" not in layer:
             continue
-        first = "pair" if index == "S2" else "variable"
         values = layer[index].to_numpy().reshape(layer.sizes[first], -1)
         rows += _rows(layer, index, "", f"{index}_layer", values, layer[first].to_numpy())
     return rows
@@ -50,10 +54,10 @@ def _channel_rows(layer: xr.Dataset) -> list[dict[str, object]]:
         return rows
     for channel in range(layer.sizes["channel"]):
         one = layer.isel(channel=channel)
-        for index in ("S1", "ST", "shapley"):
+        for index, first in FIRST.items():
             if f"{index}_channel" in layer:
-                values = one[index].to_numpy().reshape(layer.sizes["variable"], -1)
-                names = layer["variable"].to_numpy()
+                values = one[index].to_numpy().reshape(layer.sizes[first], -1)
+                names = layer[first].to_numpy()
                 rows += _rows(one, index, channel, f"{index}_channel", values, names)
     return rows
 

@@ -11,8 +11,8 @@ CAPTIONS = {
         "sampling noise about 0 and keep their sign in the numbers."
     ),
     "depth": (
-        "The same shares as lines over depth, with {level} bands. Where two bands overlap, this "
-        "study does not tell the variables apart."
+        "The same shares as lines over depth, with {level} bands. Whether two shares differ is "
+        "said by the interval of their difference, above, and not by bands that overlap or do not."
     ),
     "comparison": (
         "Three indices of each variable with {level} intervals. S1, triangle to the left: what "

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import xarray as xr
 
-from variscope.analyses.reading import has_index, layers, main_index, unit_counts, variables
+from variscope.analyses.reading import has_index, layers, main_index, unit_counts
 from variscope.analyses.wording import estimate_text
-from variscope.reporting.sentences import Share, shares
+from variscope.reporting.comparisons import Share, players, shares
 
 if TYPE_CHECKING:
     from variscope.reporting.page import PlanRow, TimingRow
 
-INDICES = ("shapley", "S1", "ST")
+INDICES = ("shapley", "shapley_group", "S1", "ST")
 
 
 def share_table(tree: xr.DataTree, index: str) -> dict[str, Any]:
-    """Return layers x variables of an index: names, and rows of (layer, shares or None)."""
+    """Return layers x variables (or groups): names, and rows of (layer, shares or None)."""
     found = layers(tree)
-    names = variables(next(iter(found.values())))
+    names = players(next(iter(found.values())), index)
     rows = []
     for layer, data in found.items():
         by_name: dict[str, Share] = {share.variable: share for share in shares(data, index)}

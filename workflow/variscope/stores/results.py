@@ -210,13 +210,13 @@ def read_dataset(path: Path) -> xr.Dataset:
         raise UserError(f"{path}: cannot be read ({error})") from error
 
 
-def read_study(indices: Path) -> xr.DataTree:
+def read_study(indices: Path | str) -> xr.DataTree:
     """Read the layers of a study, a directory ``indices``, into a tree: one node a layer.
 
     The order of the layers is that of the network: it stands in each layer's attributes.
     """
     datasets = {
-        path.name.removesuffix(".zarr"): read_dataset(path) for path in indices.glob("*.zarr")
+        path.name.removesuffix(".zarr"): read_dataset(path) for path in Path(indices).glob("*.zarr")
     }
     return study_tree(datasets)
 

@@ -24,6 +24,10 @@ def study(finished: Study, tmp_path: Path) -> Study:
     "changes, jobs",
     [
         ({"confidence_level": 0.9}, {"estimate": 1, **AFTER_INDICES}),
+        (
+            {"variable_sets.small.groups": {"both": ["brightness", "hflip"]}},
+            {"estimate": 1, **AFTER_INDICES},
+        ),
         ({"resources": {"memory_gb": 8}}, {"page": 1}),
         (
             {"variable_sets.small.apply": "switched"},
@@ -54,7 +58,16 @@ def study(finished: Study, tmp_path: Path) -> Study:
             ),
         ),
     ],
-    ids=["confidence level", "memory", "distribution", "seed", "softmax", "precision", "compile"],
+    ids=[
+        "confidence level",
+        "groups",
+        "memory",
+        "distribution",
+        "seed",
+        "softmax",
+        "precision",
+        "compile",
+    ],
 )
 def test_a_setting_reruns_what_depends_on_it(
     study: Study, changes: dict[str, Any], jobs: dict[str, int]

@@ -42,6 +42,20 @@ def test_a_layer_holds_the_arrays_of_the_contract(finished: Study, layer: str) -
     for bound in ("", "_low", "_high"):
         assert data[f"S2{bound}"].sizes == {"pair": 15, **unit}
         assert data[f"S1_layer{bound}"].sizes == {"variable": 6}
+    of = ["layer"] + ["channel"] * ("channel" in unit)
+    assert data["group"].values.tolist() == ["all_augmentations", "image_identity"]
+    assert data["shapley_group"].sizes == {"group": 2, **unit}
+    for kept in of:
+        sizes = {} if kept == "layer" else {"channel": unit["channel"]}
+        assert data[f"shapley_group_{kept}_low"].sizes == {"group": 2, **sizes}
+        for name, first in (("S1", "variable"), ("shapley_group", "group")):
+            stored = data[f"numerator_{name}_{kept}"]
+            assert stored.sizes == {"replicate": 4, first: data.sizes[first], **sizes}
+        assert data[f"variance_{kept}"].sizes == {"replicate": 4, **sizes}
+        pooled = data[f"numerator_S1_{kept}"].sum("replicate")
+        pooled = pooled / data[f"variance_{kept}"].sum("replicate")
+        np.testing.assert_allclose(pooled, data[f"S1_{kept}"])
+    assert data["blocks_by_replicate"].sizes == {"replicate": 4}
     for name in ("mean", "variance", "status"):
         assert data[name].sizes == unit
     assert data["status"].dtype == np.int8

@@ -79,7 +79,7 @@ def robust(*shares: tuple[float, float, float], **more: object) -> str:
 
 def test_the_first_sentence_holds_all_augmentations_against_image_identity():
     assert robust(around(0.5), around(0.3), around(0.2)) == (
-        "In fc all augmentations together account for 0.80 [0.77, 0.83] of the variance, more than "
+        "In layer fc all augmentations together account for 0.80 [0.77, 0.83] of the variance, more than "
         "the class with 0.20 [0.18, 0.22], by 0.60 [0.57, 0.63]; the strongest augmentation is "
         "erasing with 0.50 [0.48, 0.52], more than the next, rolling with 0.30 [0.28, 0.32], by "
         "0.20 [0.17, 0.23]."
@@ -116,20 +116,20 @@ def test_a_single_augmentation_is_held_against_image_identity_alone():
         {"fc": {"shapley": [around(0.7), around(0.3)]}}, ("rolling", "image")
     )
     assert sentences.robustness_sentence("fc", tree["fc"].to_dataset(), "shapley") == (
-        "In fc rolling accounts for 0.70 [0.68, 0.72] of the variance, more than the image with "
+        "In layer fc rolling accounts for 0.70 [0.68, 0.72] of the variance, more than the image with "
         "0.30 [0.28, 0.32], by 0.40 [0.37, 0.43]."
     )
 
 
 def test_without_shapley_effects_only_the_strongest_augmentation_is_named():
     said = sentences.answer(synthetic.tree(star=True))
-    assert said[0].startswith("In scores the strongest augmentation is rolling with 0.3")
+    assert said[0].startswith("In layer scores the strongest augmentation is rolling with 0.3")
     assert "together" not in said[0] and "sum of their Shapley" not in said[-1]
 
 
 def test_the_answer_begins_with_robustness_and_ends_with_what_a_comparison_is():
     said = sentences.answer(synthetic.tree())
-    assert said[0].startswith("In scores all augmentations together account for")
+    assert said[0].startswith("In layer scores all augmentations together account for")
     assert "not the effect of the group as one player" in said[-1]
     assert "95 % level for one comparison" in said[-1]
 

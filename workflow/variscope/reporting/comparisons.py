@@ -98,7 +98,7 @@ def robustness_sentence(layer: str, data: xr.Dataset, index: str) -> str:
     if not found:
         return ""
     found.sort(key=lambda share: -share.value)
-    where = f"In {layer}"
+    where = f"In layer {layer}"
     groups = [str(name) for name in data["group"].values] if "group" in data.coords else []
     single = len(found) == 1
     if index != "shapley" or not {AUGMENTATIONS, IDENTITY} <= set(groups):

@@ -104,6 +104,26 @@ def test_bounds_of_an_entry_are_used():
     assert_array_equal(data.ST.sel(variable="rolling").values[data.status.values == 0], 0.0)
 
 
+def test_two_networks_are_compared_on_the_same_images_alone():
+    one, other = decompose(), decompose(model=network(seed=5))
+    found = variscope.difference(one["2"], "image", other["2"], "image", index="ST")
+    values = [float(tree["2"].ST_layer.sel(variable="image")) for tree in (one, other)]
+    assert found.value == pytest.approx(values[0] - values[1])
+    assert found.low < found.value < found.high
+    # Equal networks are evaluated on equal rows: nothing is left of the sampling.
+    assert variscope.difference(one["2"], "image", decompose()["2"], "image")[:3] == (0, 0, 0)
+    altered = decompose(images=IMAGES[::-1].copy())
+    with pytest.raises(UserError, match="not paired: images is"):
+        variscope.difference(one["2"], "image", altered["2"], "image")
+
+
+def test_two_sets_are_compared_by_their_replicates():
+    one, other = decompose(), decompose(variables=["hflip"], groups={"mine": ["hflip", "class"]})
+    assert other["2"]["group"].values.tolist() == ["all_augmentations", "image_identity", "mine"]
+    found = variscope.difference(one["2"], "image_identity", other["2"], "mine")
+    assert np.isfinite(found).all()
+
+
 def test_the_star_has_no_shapley_effects():
     data = decompose(design="star")["2"].to_dataset()
     assert "shapley" not in data and data.S2.dims == ("pair", "neuron")
@@ -136,6 +156,7 @@ def test_the_figures_take_the_result_as_it_is():
         ({"variables": [3]}, "found 3; allowed: a name"),
         ({"variables": [{"name": "hue", "factor": [0.5, -0.5]}]}, "factor"),
         ({"variables": [{"name": "hue", "factr": [0, 0.5]}]}, "unknown key 'factr'"),
+        ({"groups": {"mine": ["hue"]}}, "groups.mine: found 'hue'; allowed: hflip, rolling, order"),
         ({"auxiliary": ("part",)}, "images have no part"),
         ({"auxiliary": ("odrer",)}, "allowed: order, class, image"),
         ({"layers": ["7"]}, "'7'"),

@@ -173,6 +173,8 @@ def test_guards_of_the_two_carry_over_and_an_estimate_outside_of_its_bounds_has_
     known = Estimate(*map(np.array, (0.1, 0.1, 0.1)))
     found = paired_difference(guarded, known, still, still, LEVEL)
     assert_allclose(found, (-0.1, -0.1, 0.2), atol=1e-15)
+    uneven = Estimate(*map(np.array, (0.2, 0.1, 0.7)))
+    assert paired_difference(uneven, uneven, still, still, LEVEL) == (0, 0, 0)
     beyond = Estimate(*map(np.array, (1.2, 0.0, 1.0)))
     found = paired_difference(beyond, known, still, still, LEVEL)
     assert_allclose(found, (1.1, -0.1, 0.9), atol=1e-15)
@@ -266,11 +268,17 @@ def test_what_is_not_paired_is_refused_by_name():
             variscope.difference(data, "a", other, "a")
     for args, said in (
         (("hue", "a", None), "has no 'hue'; allowed: a, b, c, d, both, others, a:b"),
-        (("both", "a", "S1"), "found S1 of 'both'; allowed: shapley"),
+        (("both", "a", "S1"), "found S1 of the group 'both'; allowed: shapley"),
+        (("a:b", "c:d", "ST"), "found ST of the pair 'a:b'; allowed: S2"),
+        (("a", "b", "S2"), "found S2 of the variable 'a'; allowed: S1, ST, shapley"),
         (("a", "a", "S3"), "holds no S3 of layer; allowed: S1, ST, shapley"),
     ):
         with pytest.raises(UserError, match=said):
             variscope.difference(data, args[0], data, args[1], index=args[2])
+    with pytest.raises(UserError, match="found a study; allowed: one of its layers: fc"):
+        variscope.difference(study_tree({"fc": data}), "a", data, "a")
+    with pytest.raises(UserError, match="found DataArray; allowed: a layer's results"):
+        variscope.difference(data.S1, "a", data, "a")
     with pytest.raises(UserError, match="holds no shapley of channel"):
         variscope.difference(data, "a", data, "a", of="channel")
 

@@ -79,9 +79,9 @@ def robust(*shares: tuple[float, float, float], **more: object) -> str:
 
 def test_the_first_sentence_holds_all_augmentations_against_image_identity():
     assert robust(around(0.5), around(0.3), around(0.2)) == (
-        "In layer fc all augmentations together account for 0.80 [0.77, 0.83] of the variance, more than "
-        "the class with 0.20 [0.18, 0.22], by 0.60 [0.57, 0.63]; the strongest augmentation is "
-        "erasing with 0.50 [0.48, 0.52], more than the next, rolling with 0.30 [0.28, 0.32], by "
+        "In layer fc all augmentations together account for 0.80 [0.77, 0.83] of the variance, "
+        "more than the class with 0.20 [0.18, 0.22], by 0.60 [0.57, 0.63]; the strongest "
+        "augmentation is erasing with 0.50 [0.48, 0.52], more than the next, rolling with 0.30 [0.28, 0.32], by "
         "0.20 [0.17, 0.23]."
     )
     less = robust(around(0.1), around(0.12), around(0.7))
@@ -116,8 +116,8 @@ def test_a_single_augmentation_is_held_against_image_identity_alone():
         {"fc": {"shapley": [around(0.7), around(0.3)]}}, ("rolling", "image")
     )
     assert sentences.robustness_sentence("fc", tree["fc"].to_dataset(), "shapley") == (
-        "In layer fc rolling accounts for 0.70 [0.68, 0.72] of the variance, more than the image with "
-        "0.30 [0.28, 0.32], by 0.40 [0.37, 0.43]."
+        "In layer fc rolling accounts for 0.70 [0.68, 0.72] of the variance, more than the image "
+        "with 0.30 [0.28, 0.32], by 0.40 [0.37, 0.43]."
     )
 
 

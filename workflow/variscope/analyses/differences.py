@@ -73,7 +73,7 @@ def difference(
         name, second_name: what of each: a variable, a group (whose Shapley effects are summed), or
             a pair such as "hue:class" (its S2).
         index: "shapley", "S1" or "ST" of a variable; by default Shapley effects, or S1 where a
-            layer has none.
+            layer has none. A group has "shapley", a pair "S2".
         second_index: of the second where it is another: ST - S1 of one variable is what it does
             jointly with others.
         of: "layer", or a dimension whose aggregates both hold, such as "channel": the difference is
@@ -84,12 +84,13 @@ def difference(
         UserError: what is not paired, by its name; an unknown name or index; entries that do not
             fit each other.
     """
-    one, other = (x.to_dataset() if isinstance(x, xr.DataTree) else x for x in (first, second))
+    one, other = _layer(first), _layer(second)
     _check_paired(one, other)
-    if index is None:
-        index = "shapley" if all("shapley_layer" in x for x in (one, other)) else "S1"
-    a = aggregate(one, name, index, of)
-    b = aggregate(other, second_name, second_index or index, of)
+    main = "shapley" if all("shapley_layer" in data for data in (one, other)) else "S1"
+    a = aggregate(one, name, index or _default(one, name, main), of)
+    b = aggregate(
+        other, second_name, second_index or index or _default(other, second_name, main), of
+    )
     dims, other_dims = a.estimate.value.ndim, b.estimate.value.ndim
     if dims == other_dims and a.estimate.value.shape != b.estimate.value.shape:
         raise UserError(
@@ -181,19 +182,41 @@ def _place(data: xr.Dataset) -> str:
     return "/".join(str(data.attrs[key]) for key in keys if data.attrs.get(key)) or "a layer"
 
 
+def _default(data: xr.Dataset, name: str, main: str) -> str:
+    """Return the index that is meant where none is named."""
+    return "S2" if "pair" in data.coords and name in data["pair"].values else main
+
+
 def _index_of(data: xr.Dataset, name: str, index: str) -> str:
-    """Say which index a name is of: that which was asked for, the sum of a group, or S2."""
+    """Say what the index of a name is stored as.
+
+    Raises:
+        UserError: there is no such name, or it has no such index.
+    """
     known = {key: list(data[key].values) for key in ("variable", "group", "pair") if key in data}
-    if name in known["variable"]:
+    if name in known["variable"] and index != "S2":
         return index
-    if name in known.get("pair", ()):
+    if name in known.get("pair", ()) and index == "S2":
         return "S2"
-    if name in known.get("group", ()):
-        if index != "shapley":
-            raise UserError(
-                f"difference: found {index} of {name!r}; allowed: shapley, which alone is summed "
-                "over groups"
-            )
+    if name in known.get("group", ()) and index == "shapley":
         return "shapley_group"
-    every = [str(one) for key in ("variable", "group", "pair") for one in known.get(key, ())]
+    for kind, allowed in (("variable", "S1, ST, shapley"), ("pair", "S2"), ("group", "shapley")):
+        if name in known.get(kind, ()):
+            raise UserError(f"difference: found {index} of the {kind} {name!r}; allowed: {allowed}")
+    every = [str(one) for names in known.values() for one in names]
     raise UserError(f"difference: {_place(data)} has no {name!r}; allowed: {', '.join(every)}")
+
+
+def _layer(given: object) -> xr.Dataset:
+    """Return a layer's results; a UserError where these are something else."""
+    if isinstance(given, xr.DataTree):
+        if given.children:
+            known = ", ".join(map(str, given.children))
+            raise UserError(f"difference: found a study; allowed: one of its layers: {known}")
+        given = given.to_dataset()
+    if not isinstance(given, xr.Dataset):
+        raise UserError(
+            f"difference: found {type(given).__name__}; allowed: a layer's results, a node of a "
+            "study or a Dataset"
+        )
+    return given

@@ -15,7 +15,7 @@ errors are recovered as (t_1 - l_1) / t and (u_2 - t_2) / t, t Student's quantil
     L = t_1 - t_2 - sqrt((t_1 - l_1)^2 + (u_2 - t_2)^2 - 2 r (t_1 - l_1) (u_2 - t_2))
     U = t_1 - t_2 + sqrt((u_1 - t_1)^2 + (t_2 - l_2)^2 - 2 r (u_1 - t_1) (t_2 - l_2))
 
-Guards and longer ends of the two carry over. Three things are added:
+Guards and longer ends of the two carry over. Four things are added:
 
 - An estimate outside of its guarded interval is taken at the nearer bound: an arm is not negative.
 - Where r is near 1 and the arms differ, the two arms cancel to less than the spread of the
@@ -24,6 +24,7 @@ Guards and longer ends of the two carry over. Three things are added:
   with which it agrees where both intervals are symmetric.
 - Neither end leaves [l_1 - u_2, u_1 - l_2], beyond which an end could not be without one of the two
   intervals missing: a paired interval is never wider than what the overlap of two intervals says.
+- An estimate differs from itself, with the same interval and deviations, by exactly 0.
 
 Held against exact truth (600 seeds, 512 blocks in 16 replicates, ten units from additive to
 exponential, two variables of a unit, two units, two groups; S1, ST and Shapley effects), .949 to
@@ -106,8 +107,11 @@ def paired_difference(
     value = first.value - second.value
     low = np.minimum(a - b - arm(a - first.low, second.high - b), value - reach)
     high = np.maximum(a - b + arm(first.high - a, b - second.low), value + reach)
+    same = (first_deviations == second_deviations).all(axis=0)
+    for one, other in zip(first, second, strict=True):
+        same &= one == other
     return Estimate(
         value,
-        np.maximum(low, first.low - second.high),
-        np.minimum(high, first.high - second.low),
+        np.where(same, 0.0, np.maximum(low, first.low - second.high)),
+        np.where(same, 0.0, np.minimum(high, first.high - second.low)),
     )

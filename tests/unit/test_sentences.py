@@ -81,8 +81,8 @@ def test_the_first_sentence_holds_all_augmentations_against_image_identity():
     assert robust(around(0.5), around(0.3), around(0.2)) == (
         "In layer fc all augmentations together account for 0.80 [0.77, 0.83] of the variance, "
         "more than the class with 0.20 [0.18, 0.22], by 0.60 [0.57, 0.63]; the strongest "
-        "augmentation is erasing with 0.50 [0.48, 0.52], more than the next, rolling with 0.30 [0.28, 0.32], by "
-        "0.20 [0.17, 0.23]."
+        "augmentation is erasing with 0.50 [0.48, 0.52], more than the next, rolling with 0.30 "
+        "[0.28, 0.32], by 0.20 [0.17, 0.23]."
     )
     less = robust(around(0.1), around(0.12), around(0.7))
     assert "0.22 [0.19, 0.25] of the variance, less than the class with 0.70" in less

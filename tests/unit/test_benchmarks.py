@@ -12,8 +12,8 @@ import pytest
 from tiny import REPOSITORY
 
 COMMANDS = (
-    "estimators", "memory", "evaluations", "intervals", "evaluation", "disk", "scaling",
-    "extrapolate", "transit",
+    "estimators", "memory", "evaluations", "intervals", "differences", "evaluation", "disk",
+    "scaling", "extrapolate", "transit",
 )  # fmt: skip
 FOR_THE_OTHERS = ("measuring", "rivals", "networks")
 
@@ -35,7 +35,9 @@ def test_every_command_is_tested():
     assert found == {*COMMANDS, *FOR_THE_OTHERS}
 
 
-@pytest.mark.parametrize("name", ["evaluations", "intervals", "disk", "scaling", "transit"])
+@pytest.mark.parametrize(
+    "name", ["evaluations", "intervals", "differences", "disk", "scaling", "transit"]
+)
 def test_a_benchmark_runs_and_says_on_what(name: str, tmp_path: Path):
     rows = run(name, tmp_path)
     text = (tmp_path / f"{name}.md").read_text()

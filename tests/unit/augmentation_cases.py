@@ -36,10 +36,10 @@ def make_images(seed: int, size: tuple[int, int], n: int = 3) -> torch.Tensor:
 def draw(name: str, n: int, size: tuple[int, int], seed: int = 0) -> torch.Tensor:
     """Parameters (n, k), uniform within the bounds of the augmentation."""
     generator = torch.Generator().manual_seed(seed)
-    bounds = [parameter.bounds(*size) for parameter in get(name).parameters]
-    u = torch.rand(n, len(bounds), generator=generator)
-    limits = torch.tensor(bounds).reshape(-1, 2)
-    return limits[:, 0] + u * (limits[:, 1] - limits[:, 0])
+    parameters = get(name).parameters
+    u = torch.rand(n, len(parameters), generator=generator).double().numpy()
+    drawn = [parameter.decode(u[:, k], *size) for k, parameter in enumerate(parameters)]
+    return torch.from_numpy(np.stack(drawn, 1)).float() if drawn else no_parameters(n)
 
 
 def repeat(values: list[float], n: int) -> torch.Tensor:

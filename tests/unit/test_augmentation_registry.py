@@ -7,6 +7,7 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from variscope.errors import UserError
@@ -55,8 +56,8 @@ def test_bounds_are_fractions_of_the_image(scale, expected):
         ("erasing", "column", (44.8, 179.2)),
         ("erasing", "area", (0.02, 0.33)),
         ("erasing", "log_aspect", (math.log(0.3), math.log(3.3))),
-        ("rolling", "rows", (-44.5, 44.5)),
-        ("rolling", "columns", (-44.5, 44.5)),
+        ("rolling", "rows", (-44, 44)),
+        ("rolling", "columns", (-44, 44)),
         ("gaussian_blur", "sigma", (0.1, 2.0)),
         ("brightness", "factor", (0.1, 2.5)),
         ("contrast", "factor", (0.01, 3.5)),
@@ -78,16 +79,26 @@ def test_published_bounds_hold_at_224_pixels(name, parameter, at_224):
         assert found.bounds(64, 64) == pytest.approx([ratio * bound for bound in at_224])
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"), [(64, 12.5), (15, 3.5), (10, 2.5), (5, 1.5), (4, 0.5), (1, 0.5)]
-)
-def test_integer_bounds_reach_half_a_pixel_beyond_the_outermost_whole_shifts(size, expected):
+@pytest.mark.parametrize(("size", "expected"), [(64, 12), (15, 3), (10, 2), (5, 1), (4, 0), (1, 0)])
+def test_integer_bounds_are_the_outermost_whole_shifts(size, expected):
     assert get("rolling").parameters[0].bounds(size, 1) == (-expected, expected)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-2, 2), (0, 1), (3, 3), (-1.5, 2.9), (0, 254)])
+def test_whole_levels_are_equally_likely_and_the_last_is_never_exceeded(low, high):
+    parameter = Parameter(name="level", low=low, high=high, integer=True)
+    levels = np.arange(math.ceil(low), math.floor(high) + 1)
+    u = (np.arange(40 * len(levels)) + 0.5) / (40 * len(levels))
+    values, counts = np.unique(parameter.decode(u, 8, 8), return_counts=True)
+    np.testing.assert_array_equal(values, levels)
+    np.testing.assert_array_equal(counts, 40)
+    ends = parameter.decode(np.array([0.0, np.nextafter(1.0, 0.0)]), 8, 8).astype(np.float32)
+    np.testing.assert_array_equal(ends, levels[[0, -1]])
 
 
 def test_integer_bounds_without_a_whole_number_take_the_nearest():
     parameter = Parameter(name="level", low=0.11, high=0.19, scale="height", integer=True)
-    assert parameter.bounds(5, 5) == (0.5, 1.5)
+    assert parameter.bounds(5, 5) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +131,7 @@ def test_overridden_bounds_leave_the_other_parameters():
     roll = get("rolling")
     changed = roll.with_overrides({"columns": (-3, 5)})
     assert changed.parameters[0] == roll.parameters[0]
-    assert changed.parameters[1].bounds(64, 64) == (-3.5, 5.5)
+    assert changed.parameters[1].bounds(64, 64) == (-3, 5)
 
 
 def test_equal_bounds_fix_a_parameter():
@@ -325,7 +336,7 @@ def test_the_example_of_the_documentation_works(tmp_path):
     text = "import torch\n" + "\n".join(line[4:] for line in lines.splitlines())
     assert augmentations.load_file(write(tmp_path, text)) == ("posterize",)
     changed = get("posterize").with_overrides({"levels": [3, 5], "offset": 0.25})
-    assert changed.parameters[0].bounds(64, 64) == (2.5, 5.5)
+    assert changed.parameters[0].bounds(64, 64) == (3, 5)
     ramp = torch.linspace(0, 1, 30).view(1, 1, 5, 6).expand(2, 3, 5, 6)
     output = get("posterize")(ramp, torch.tensor([[2.0], [5.2]]))
     assert output[0].unique().tolist() == [0.0, 1.0]

@@ -12,6 +12,7 @@ from variscope.designs import (
     replicate_sizes,
     star_rows,
 )
+from variscope.designs.assignment import MOST, digit_rows, dimensions, search, stalled_pairs
 
 GROUPS = ((0, 1), (2,), (3, 4, 5), ())
 
@@ -73,6 +74,56 @@ def test_points_are_uniform_and_balanced():
     for column in (*x.T, *y.T):
         assert_array_equal(np.bincount((column * 256).astype(int), minlength=256), 1)
     assert abs(np.corrcoef(x.T, y.T) - np.eye(10)).max() < 0.35
+
+
+@pytest.mark.parametrize("factors", range(1, MOST + 1))
+def test_no_pair_of_two_level_variables_stalls(factors: int):
+    """Products of leading digits of x_i, x_j, y_i, y_j keep one sign in no first 256 points.
+
+    Counted on scipy's points themselves, scrambled: scrambling flips a leading digit throughout.
+    With 16 replicates that is before 4,096 blocks; most are over by 32 points a replicate.
+    """
+    x, y = base_points(seed=5, design="cycle", replicate=0, blocks=256, factors=factors)
+    sign = (1 - 2.0 * (x >= 0.5)) * (1 - 2.0 * (y >= 0.5))
+    for points, most in ((32, factors**2 // 32), (64, factors**2 // 90), (256, 0)):
+        mean = sign[:points].T @ sign[:points] / points
+        stalled = int((abs(mean[np.triu_indices(factors, 1)]) > 0.5).sum())
+        stalled += int((abs(sign[:points].mean(axis=0)) > 0.5).sum())
+        assert stalled == stalled_pairs(dimensions(factors), points) <= most
+
+
+def test_in_the_natural_order_a_pair_stalls_and_its_error_stays():
+    """v_1 xor v_2 of nine two-level variables: S2 is 1; more blocks do not help, the table does."""
+
+    def error(assigned: np.ndarray, points: int) -> float:
+        bits = digit_rows(18)[assigned].reshape(2, 9)[:, 1:3]  # r of x_1, x_2; of y_1, y_2
+        number = np.arange(points)
+        parity = np.bitwise_count((number ^ (number >> 1))[:, None, None] & bits) & 1
+        x, y = (1 - 2.0 * parity).swapaxes(0, 1)
+        return abs((x.prod(axis=1) * y.prod(axis=1)).mean())
+
+    natural = np.arange(18)
+    assert [error(natural, n) for n in (32, 256, 512)] == [1, 1, 1]
+    assert [error(dimensions(9), n) for n in (32, 256, 512)] == [0, 0, 0]
+
+
+def test_the_table_is_the_searchs_and_each_line_a_permutation():
+    assert_array_equal(dimensions(3), search(3))
+    for factors in range(1, MOST + 1):
+        assert_array_equal(np.sort(dimensions(factors)), np.arange(2 * factors))
+    with pytest.raises(ValueError, match="1 to 64"):
+        dimensions(65)
+
+
+def test_factors_beyond_the_table_are_independent_draws_and_leave_the_others_alone():
+    x, y = base_points(seed=3, design="cycle", replicate=0, blocks=4096, factors=70)
+    few = base_points(seed=3, design="cycle", replicate=0, blocks=4096, factors=64)
+    assert_array_equal(np.stack([x[:, :64], y[:, :64]]), np.stack(few))
+    beyond = np.concatenate([x[:, 64:], y[:, 64:]], axis=1)
+    assert min(kstest(column, "uniform").pvalue for column in beyond.T) > 0.001
+    assert abs(np.corrcoef(beyond.T) - np.eye(12)).max() < 0.07
+    longer = base_points(seed=3, design="cycle", replicate=0, blocks=5000, factors=70)[0]
+    assert_array_equal(longer[:4096], x)
 
 
 def test_replicates_are_independent_randomisations():

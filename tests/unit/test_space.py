@@ -107,6 +107,19 @@ def test_what_is_not_applied_leaves_no_trace():
     assert_array_equal(held_by, [0, 0, 1, 2, 3, 3])
 
 
+def test_equal_whole_levels_are_equal_rows_and_evaluated_once():
+    """A variable of two whole levels moves in half of its steps only: the other rows repeat."""
+    rolling = get("rolling").with_overrides({"rows": [0, 1], "columns": [0, 0]})
+    one_image = ImageIndex.of(np.array([0]), np.array([1]))
+    s = Space((rolling,), auxiliary=(), index=one_image, size=(64, 64))
+    rng = np.random.default_rng(4)
+    points = rng.random((4000, sum(map(len, s.groups))))
+    evaluate, held_by = s.decode(points).repeats(2000)
+    same = (points[0::2, 0] < 0.5) == (points[1::2, 0] < 0.5)
+    assert len(evaluate) == 4000 - same.sum()
+    assert_array_equal(held_by[0::2] == held_by[1::2], same)
+
+
 def test_altering_applies_the_operations_of_each_image_in_its_own_order():
     s = space("rolling", "grayscale", "hue", "erasing")
     rng = np.random.default_rng(3)

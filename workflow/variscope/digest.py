@@ -23,7 +23,7 @@ def code_digest(*rooms: str) -> str:
     for room in rooms:
         path = PACKAGE / room
         found = sorted(path.rglob("*")) if path.is_dir() else [path]
-        files += [f for f in found if f.suffix in (".py", ".html", ".css", ".yaml")]
+        files += [f for f in found if f.suffix in (".py", ".html", ".css", ".txt", ".yaml")]
     return files_digest(files, relative_to=PACKAGE)
 
 

@@ -94,7 +94,7 @@ def _space(
             entry["bounds"] = [
                 {"name": parameter.name, "low": low, "high": high, "unit": parameter.unit}
                 for parameter in augmentation.parameters
-                for low, high in [parameter.values(*space.size)]
+                for low, high in [parameter.bounds(*space.size)]
             ]
             entry["options"] = {key: _plain(value) for key, value in augmentation.options.items()}
         variables.append(entry)

@@ -1,8 +1,9 @@
 """Base points: independently scrambled Sobol' sequences, one a replicate.
 
-A replicate's points are a pure function of (seed, design, replicate): the left half of a sequence
-of twice the number of factors is x (or A), the right half y (or B). Permutations come from a stream
-of their own. Nothing is drawn anywhere else.
+A replicate's points are a pure function of (seed, design, replicate): one half of the dimensions of
+a sequence of twice the number of factors is x (or A), the other half y (or B); which serves which
+is chosen in `variscope.designs.assignment`. Permutations come from a stream of their own. Nothing
+is drawn anywhere else.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
+
+from variscope.designs.assignment import MOST, dimensions
 
 Array = NDArray[np.float64]
 
@@ -40,7 +43,8 @@ def base_points(
         design: its name; designs of one study do not share points.
         replicate: its number.
         blocks: how many blocks.
-        factors: coordinates of a point.
+        factors: coordinates of a point. Those beyond the 64 of the table of dimensions are
+            independent uniform draws: unbiased as well, without what Sobol' points gain.
 
     Returns:
         x and y, ``(block, factor)`` in [0, 1).
@@ -50,12 +54,17 @@ def base_points(
     if factors == 0:
         return np.zeros((blocks, 0)), np.zeros((blocks, 0))
     points_seed, _ = _streams(seed, design, replicate)
+    balanced = min(factors, MOST)
+    rng = np.random.default_rng(points_seed)
     with warnings.catch_warnings():
         # Balance needs powers of two; other sizes stay unbiased, since the points are scrambled.
         warnings.filterwarnings("ignore", message="The balance properties", category=UserWarning)
-        sobol = qmc.Sobol(2 * factors, scramble=True, rng=np.random.default_rng(points_seed))
-        points = sobol.random(blocks)
-    return points[:, :factors], points[:, factors:]
+        points = qmc.Sobol(2 * balanced, scramble=True, rng=rng).random(blocks)
+    x, y = points[:, dimensions(balanced).reshape(2, -1)].swapaxes(0, 1)
+    if factors > balanced:
+        beyond = rng.random((blocks, 2, factors - balanced)).swapaxes(0, 1)
+        x, y = (np.concatenate(halves, axis=1) for halves in zip((x, y), beyond, strict=True))
+    return x, y
 
 
 def permutations(

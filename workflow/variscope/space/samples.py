@@ -66,10 +66,8 @@ def _recipes(
     most = max((len(a.parameters) for a in augmentations), default=0)
     drawn = [
         [
-            round(rng.uniform(low, high)) if parameter.integer else rng.uniform(low, high)
-            for parameter, (low, high) in zip(
-                augmentation.parameters, space.bounds(augmentation), strict=True
-            )
+            float(parameter.decode(rng.random(1), *space.size)[0])
+            for parameter in augmentation.parameters
         ]
         for augmentation in augmentations
     ]

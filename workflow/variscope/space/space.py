@@ -166,8 +166,8 @@ class Space:
             u = columns[augmentation.name]
             if self._switched(augmentation):
                 applied[:, a], u = u[:, 0] < self.apply_probability, u[:, 1:]
-            for p, (low, high) in enumerate(self.bounds(augmentation)):
-                parameters[:, a, p] = low + u[:, p] * (high - low)
+            for p, parameter in enumerate(augmentation.parameters):
+                parameters[:, a, p] = parameter.decode(u[:, p], *self.size)
 
         order = np.tile(np.arange(positions), (n, 1))
         if "order" in self.auxiliary and positions > 0:

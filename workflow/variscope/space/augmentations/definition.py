@@ -9,9 +9,12 @@ from functools import partial
 from numbers import Real
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from variscope.errors import UserError
+from variscope.space.images import level
 
 Operation = Callable[..., torch.Tensor]
 Check = Callable[[Any], Any]
@@ -32,9 +35,8 @@ class Parameter:
         unit: the unit of the value that the operation receives ("pixels", "degrees").
         scale: what `low` and `high` are fractions of.
         minimum, maximum: what the operation allows; bounds given by a user must stay within.
-        integer: the operation rounds the value to the nearest whole number. The bounds are then
-            widened to half a unit beyond the outermost whole numbers within them, so that each of
-            these has the same probability.
+        integer: the value is one of the whole numbers within the bounds, each with the same
+            probability.
 
     Raises:
         UserError: if the bounds are not finite, not in order, or not allowed.
@@ -60,7 +62,10 @@ class Parameter:
         self._check((self.low, self.high), f"parameter {self.name}", self.scale)
 
     def bounds(self, height: int, width: int) -> tuple[float, float]:
-        """Return the low and high bound for images of `height` x `width` pixels, in `unit`."""
+        """Return the lowest and highest value for images of `height` x `width` pixels, in `unit`.
+
+        Of an integer they are whole numbers.
+        """
         sides = {"none": 1, "height": height, "width": width, "size": min(height, width)}
         low, high = self.low * sides[self.scale], self.high * sides[self.scale]
         if not self.integer:
@@ -68,12 +73,18 @@ class Parameter:
         first, last = _whole_numbers(low, high)
         if first > last:  # no whole number lies within: take the nearest one
             first = last = round((low + high) / 2)
-        return first - 0.5, last + 0.5
+        return float(first), float(last)
 
-    def values(self, height: int, width: int) -> tuple[float, float]:
-        """Return the lowest and highest value that is applied: of an integer, the whole numbers."""
+    def decode(self, u: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+        """Return the values of coordinates `u` in [0, 1), for images of `height` x `width` pixels.
+
+        Uniform between the bounds; of an integer, low + floor(u * levels), so that equal levels
+        are equal values, and the last is never exceeded.
+        """
         low, high = self.bounds(height, width)
-        return (low + 0.5, high - 0.5) if self.integer else (low, high)
+        if self.integer:
+            return low + level(u, int(high - low) + 1)
+        return low + u * (high - low)
 
     def with_bounds(self, bounds: Any, owner: str) -> Parameter:
         """Return this parameter with `bounds`, two numbers in `unit` that no longer scale.

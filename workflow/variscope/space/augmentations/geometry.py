@@ -27,9 +27,8 @@ def hflip(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
 def rolling(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
     """Shift circularly, down by `rows` and to the right by `columns`, rounded to whole pixels.
 
-    Every whole shift within the bounds is equally likely, because bounds of integer parameters
-    reach half a pixel beyond the outermost ones: for 64 rows, [-12.8, 12.8] allows the 25 shifts
-    -12, ..., 12, and is drawn from as [-12.5, 12.5). Rounding is half up: -12.5 itself is -12.
+    Every whole shift within the bounds is equally likely: for 64 rows, [-12.8, 12.8] allows the 25
+    shifts -12, ..., 12. Other values round to the nearest, halves up.
     """
     n, channels, height, width = images.shape
     shifts = (parameters + 0.5).floor().long()

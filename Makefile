@@ -1,12 +1,16 @@
-# `make run` and `make test` need Python 3.11 or newer and nothing else: they install what is
+# `make run`, `make imagenet` and `make test` need Python 3.11 or newer and nothing else: they install what is
 # pinned in envs/ into .venv first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test check slurm clean
+.PHONY: run imagenet test check slurm clean
 
 run: .venv/run
 	$(BIN)/snakemake --cores all
+
+# The same study of EfficientNet-Lite0 with its ImageNet weights: some minutes on two cores.
+imagenet: .venv/imagenet
+	$(BIN)/snakemake --cores all --configfile config/imagenet.yaml
 
 test: .venv/test check
 	$(BIN)/python -m pytest -n 2
@@ -28,7 +32,11 @@ slurm: .venv/slurm
 	$(BIN)/pip install --quiet --no-deps -e .
 	touch $@
 
-.venv/test: .venv/run envs/requirements-test.txt
+.venv/imagenet: .venv/run envs/requirements-imagenet.txt
+	$(BIN)/pip install --quiet -r envs/requirements-imagenet.txt
+	touch $@
+
+.venv/test: .venv/run envs/requirements-test.txt envs/requirements-imagenet.txt
 	$(BIN)/pip install --quiet -r envs/requirements-test.txt
 	touch $@
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from variscope.errors import UserError
 from variscope.inputs import datasets
-from variscope.inputs.datasets.photographs import PHOTOGRAPHS, cells, draw_boxes
+from variscope.inputs.datasets.photographs import DEFAULT, cells, draw_boxes
 from variscope.inputs.images import listing_digest, open_images
 
 
@@ -41,7 +41,7 @@ def opened(folder: Path, **settings):
 
 def test_photographs_have_ten_balanced_classes_of_both_parts():
     table = open_images({"kind": "photographs"}, seed=1, folder=".")
-    assert table.classes == tuple(PHOTOGRAPHS) and len(table.classes) == 10
+    assert table.classes == DEFAULT and len(table.classes) == 10
     assert table.size == (64, 64)
     counts = table.summary()["images_per_class"]
     assert set(counts["train"].values()) == set(counts["valid"].values()) == {48}
@@ -54,12 +54,40 @@ def test_no_pixel_of_a_photograph_is_in_both_parts():
     for height, width in ((300, 451), (512, 512), (427, 640)):
         seen = np.zeros((2, height, width), bool)
         for part in (0, 1):
-            for x, y, side in draw_boxes(height, width, part, 60, np.random.default_rng(part)):
+            fields = cells(height, width, part)
+            for x, y, side in draw_boxes(fields, 0.6, 60, np.random.default_rng(part)):
                 assert x >= 0 and y >= 0 and x + side <= width and y + side <= height
                 seen[part, y : y + side, x : x + side] = True
         assert not (seen[0] & seen[1]).any()
         area = sum(h * w for part in (0, 1) for _, _, h, w in cells(height, width, part))
         assert area == height * width
+
+
+def test_large_crops_show_most_of_the_photographs_that_were_chosen():
+    dataset = {"kind": "photographs", "crops": "large", "images_per_class": 12}
+    table = open_images({**dataset, "photographs": ["coffee", "camera"]}, seed=1, folder=".")
+    assert table.classes == ("coffee", "camera")
+    assert table.ids("train").size == 0 and table.ids("valid").size == 24
+    for source in table.source:
+        name, left_top, size = source.split()
+        left, top = map(int, left_top.split(","))
+        side = int(size.split("x")[0])
+        height, width = {"coffee": (400, 600), "camera": (512, 512)}[name]
+        assert 0.8 * min(height, width) <= side and left + side <= width and top + side <= height
+    assert len(set(table.source)) == 24
+    assert "overlap" in table.notes[0]
+
+
+def test_a_photograph_has_the_same_crops_whichever_others_are_chosen():
+    few = {"kind": "photographs", "images_per_class": 3, "photographs": ["retina", "coffee"]}
+    every = open_images({"kind": "photographs", "images_per_class": 3}, seed=4, folder=".")
+    assert set(open_images(few, seed=4, folder=".").source) < set(every.source)
+
+
+@pytest.mark.parametrize("names", [["coffee", "tea"], ["coffee"], ["coffee", "coffee"]])
+def test_photographs_that_are_not_there_are_refused_by_name(names):
+    with pytest.raises(UserError, match=r"dataset\.photographs: found"):
+        open_images({"kind": "photographs", "photographs": names}, seed=1, folder=".")
 
 
 def test_crops_depend_on_the_seed_only():

@@ -1,4 +1,4 @@
-"""Networks from factories: torchvision names, `package.module:callable`, `file.py:callable`."""
+"""Networks from factories: names of torchvision's and our own, modules and files with callables."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from torch import nn
 from variscope.errors import UserError
 from variscope.inputs.weights import (
     Weights,
+    categories,
     check_weights,
     load_weights,
     preprocessing,
@@ -29,6 +30,7 @@ from variscope.inputs.weights import (
 __all__ = [
     "Weights",
     "build",
+    "categories",
     "check_weights",
     "load_weights",
     "open_model",
@@ -48,7 +50,8 @@ def build(
     """Build a network, without trained weights, in eval mode.
 
     Args:
-        factory: "torchvision:resnet18", "package.module:callable" or "path/to/file.py:callable".
+        factory: "torchvision:resnet18", "variscope:efficientnet_lite0",
+            "package.module:callable" or "path/to/file.py:callable".
         arguments: keyword arguments of the callable.
         classes: passed on as `num_classes` where the callable accepts it and `arguments` does not
             say otherwise; given where the weights are to be trained.
@@ -109,7 +112,7 @@ def _split(factory: str) -> tuple[str, str]:
     module, colon, name = factory.rpartition(":") if isinstance(factory, str) else ("", "", "")
     if not colon or not module or not name.replace(".", "_").isidentifier():
         raise UserError(
-            f"factory: found {factory!r}; allowed are 'torchvision:NAME', "
+            f"factory: found {factory!r}; allowed are 'torchvision:NAME', 'variscope:NAME', "
             "'package.module:callable' and 'path/to/file.py:callable'"
         )
     return module, name
@@ -118,7 +121,7 @@ def _split(factory: str) -> tuple[str, str]:
 def _search_path(factory: str, folder: Path) -> Path | None:
     """Where the imports of a user's factory start."""
     module, _ = _split(factory)
-    if module == "torchvision":
+    if module in ("torchvision", "variscope"):
         return None
     return (folder / module).parent if module.endswith(".py") else folder
 
@@ -142,6 +145,8 @@ def _find(factory: str, folder: Path) -> Callable[..., Any]:
     module, name = _split(factory)
     if module == "torchvision":
         return _torchvision(factory, name)
+    if module == "variscope":
+        return _own(factory, name)
     loaded = _load_file(factory, folder / module) if module.endswith(".py") else _load(factory)
     found: Any = loaded
     for part in name.split("."):
@@ -171,6 +176,21 @@ def _torchvision(factory: str, name: str) -> Callable[..., Any]:
             + (f"near it: {', '.join(near)}" if near else f"it has {', '.join(known)}")
         )
     return models.get_model_builder(name)
+
+
+def _own(factory: str, name: str) -> Callable[..., Any]:
+    from variscope.inputs.efficientnet import efficientnet_lite0
+    from variscope.inputs.networks import convnet
+
+    known: dict[str, Callable[..., Any]] = {
+        "convnet": convnet,
+        "efficientnet_lite0": efficientnet_lite0,
+    }
+    if name not in known:
+        raise UserError(
+            f"factory {factory!r}: variscope has no model {name!r}; it has {', '.join(known)}"
+        )
+    return known[name]
 
 
 def _load(factory: str) -> ModuleType:

@@ -21,6 +21,8 @@ KEYS = (
     "name",
     "download",
     "arguments",
+    "photographs",
+    "crops",
 )
 
 
@@ -44,6 +46,8 @@ class DatasetSettings:
     name: str | None = None
     download: bool = True
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    photographs: tuple[str, ...] | None = None
+    crops: str = "cells"
 
     @classmethod
     def parse(cls, dataset: Mapping[str, Any], *, seed: int, folder: Path | str) -> DatasetSettings:
@@ -68,6 +72,9 @@ class DatasetSettings:
             given["check"] = "all" if given["check"] else "none"
         _check_choice("check", given.get("check", "auto"), ("auto", "all", "none"))
         _check_choice("on_error", given.get("on_error", "fail"), ("fail", "skip"))
+        _check_choice("crops", given.get("crops", "cells"), ("cells", "large"))
+        if "photographs" in given:
+            given["photographs"] = tuple(given["photographs"])
         fraction = given.get("valid_fraction", 0.2)
         if isinstance(fraction, bool) or not isinstance(fraction, int | float):
             raise UserError(f"dataset.valid_fraction: found {fraction!r}; a number is needed")

@@ -195,7 +195,9 @@ def check_trainable(
     std: Sequence[float],
     device: str = "cpu",
 ) -> None:
-    """Raise a UserError where the model has not one output for each class."""
+    """Raise a UserError where nothing is to train on, or outputs are not one for each class."""
+    if images.ids("train").size == 0:
+        raise UserError("weights: found train, but no image of the data set is of part train")
     with torch.inference_mode():
         outputs = model.to(device).eval()(normalised(images.load([0, 0]), mean, std, device))
     if not _one_for_each_class(outputs, len(images.classes)):

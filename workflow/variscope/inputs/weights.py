@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from variscope.errors import UserError
+from variscope.inputs.packaged import PACKAGED, PackagedWeights, packaged
 
 SHOWN = 3  # keys quoted by a message about a mismatch
 
@@ -26,14 +27,16 @@ class Weights:
     """Where weights come from.
 
     Attributes:
-        kind: "train", "none", "file" or "torchvision".
-        path: the file, of kinds "file" and "torchvision" (in torch.hub's folder).
+        kind: "train", "none", "file", "torchvision" or "package".
+        path: the file, of kinds "file", "torchvision" (in torch.hub's folder) and "package".
         entry: the member of torchvision's weights enumeration.
+        package: what a package carries.
     """
 
     kind: str
     path: Path | None = None
     entry: Any = None
+    package: PackagedWeights | None = None
 
     @property
     def needs_download(self) -> bool:
@@ -54,6 +57,9 @@ def resolve_weights(weights: str, factory: str, folder: Path | str = ".") -> Wei
     weights = str(weights)
     if weights in ("train", "none"):
         return Weights(kind=weights)
+    carried = packaged(factory, weights)
+    if carried is not None:
+        return Weights(kind="package", path=carried.path(), package=carried)
     members = _members(factory)
     name = weights.rpartition(".")[2]
     qualified = {f"{type(entry).__name__}.{key}" for key, entry in members.items()}
@@ -67,6 +73,10 @@ def resolve_weights(weights: str, factory: str, folder: Path | str = ".") -> Wei
     allowed = f"; torchvision weights of {factory!r} are {', '.join(members)}" if members else ""
     if not members and re.fullmatch(r"(\w+_Weights\.)?(DEFAULT|IMAGENET1K_\w+)", weights):
         allowed = "; names of torchvision weights are for factories 'torchvision:NAME'"
+    if factory in PACKAGED:
+        allowed = (
+            f"; those of {factory!r} that a package carries are {', '.join(PACKAGED[factory])}"
+        )
     found = "is a folder" if path.is_dir() else "does not exist"
     raise UserError(
         f"weights: found {weights!r}, and {path} {found}; allowed are train, none, the path of a "
@@ -101,7 +111,7 @@ def load_weights(
         if hasattr(model, "transform_input"):  # GoogLeNet and Inception v3 were trained so
             setattr(model, "transform_input", True)  # noqa: B010 (modules are typed as tensors)
     else:
-        state = read_state_dict(resolved.path)
+        state = read_state_dict(_checked(resolved))
     _check_fit(model, state, resolved.path, factory)
     model.load_state_dict(state, strict=False)  # what is allowed to be missing was checked
     return model.eval()
@@ -116,20 +126,28 @@ def check_weights(
     Raises UserError as `load_weights` does.
     """
     resolved = resolve_weights(weights, factory, folder)
-    if resolved.kind == "file":
-        assert resolved.path is not None
-        state = read_state_dict(resolved.path)
+    if resolved.kind in ("file", "package"):
+        path = _checked(resolved)
+        state = read_state_dict(path)
         if model is not None:
-            _check_fit(model, state, resolved.path, factory)
+            _check_fit(model, state, path, factory)
     return resolved
 
 
-def preprocessing(factory: str, weights: str, folder: Path | str = ".") -> dict[str, Any] | None:
-    """What torchvision's weights expect: image_size and resize (pixels), mean and std (3 each).
+def _checked(resolved: Weights) -> Path:
+    """Return the file of weights that lie here; one of a package must be the published one."""
+    assert resolved.path is not None
+    return resolved.path if resolved.package is None else resolved.package.checked()
 
-    None for other weights, which do not say.
+
+def preprocessing(factory: str, weights: str, folder: Path | str = ".") -> dict[str, Any] | None:
+    """What published weights expect: image_size and resize (pixels), mean and std (3 each).
+
+    Torchvision's say it, and so do those that a package carries. None for others.
     """
     resolved = resolve_weights(weights, factory, folder)
+    if resolved.package is not None:
+        return resolved.package.preprocessing
     if resolved.kind != "torchvision":
         return None
     transforms = resolved.entry.transforms()
@@ -142,6 +160,18 @@ def preprocessing(factory: str, weights: str, folder: Path | str = ".") -> dict[
         }
     except (AttributeError, TypeError):  # presets of segmentation and video have no centre crop
         return None
+
+
+def categories(factory: str, weights: str, folder: Path | str = ".") -> tuple[str, ...] | None:
+    """The names of the classes that published weights were trained on; None where nobody says."""
+    resolved = resolve_weights(weights, factory, folder)
+    if resolved.package is not None:
+        from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+        return tuple(_IMAGENET_CATEGORIES)
+    if resolved.kind == "torchvision":
+        return tuple(resolved.entry.meta.get("categories") or ()) or None
+    return None
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:

@@ -1,7 +1,11 @@
-"""Crops of the ten colour photographs that scikit-image and scikit-learn carry.
+"""Crops of the photographs that scikit-image and scikit-learn carry.
 
-The class is the photograph. A photograph is a checkerboard of cells: train crops lie inside its
-"black" cells and valid crops inside its "white" ones, so no pixel is in both parts.
+The class is the photograph. Two kinds of crops:
+
+- cells: a photograph is a checkerboard of cells: train crops lie inside its "black" cells and valid
+  crops inside its "white" ones, so no pixel is in both parts. For networks that are trained here.
+- large: nearly the whole photograph, which a network that was trained elsewhere may recognise.
+  They overlap, so there are no two parts of them: all are in the valid part.
 """
 
 from __future__ import annotations
@@ -24,7 +28,8 @@ from variscope.inputs.decoding import Undecodable, read_rgb, to_array
 from variscope.inputs.settings import DatasetSettings
 from variscope.inputs.table import PARTS, ImageTable, Progress
 
-# name: (package, distribution, file inside the package)
+# name: (package, distribution, file inside the package). Crops are drawn by the place in this
+# table: new photographs go to its end.
 PHOTOGRAPHS = {
     "astronaut": ("skimage", "scikit-image", "data/astronaut.png"),
     "chelsea": ("skimage", "scikit-image", "data/chelsea.png"),
@@ -36,11 +41,18 @@ PHOTOGRAPHS = {
     "motorcycle": ("skimage", "scikit-image", "data/motorcycle_left.png"),
     "retina": ("skimage", "scikit-image", "data/retina.jpg"),
     "rocket": ("skimage", "scikit-image", "data/rocket.jpg"),
+    "camera": ("skimage", "scikit-image", "data/camera.png"),
 }
+DEFAULT = tuple(name for name in PHOTOGRAPHS if name != "camera")  # the photographs in colour
 IMAGE_SIZE = 64
 IMAGES_PER_CLASS = 48
 CELLS = 3  # along the shorter side of a photograph
 SMALLEST = 0.6  # the side of a crop, as a fraction of the cell's
+SMALLEST_LARGE = 0.8  # the side of a large crop, as a fraction of the photograph's shorter side
+NOTE_LARGE = (
+    "The images of a class are crops of one photograph, with 80 to 100 % of its shorter side each. "
+    "They overlap: a class is one photograph seen again and again, not so many independent images."
+)
 
 Box = tuple[int, int, int]  # left, top, side, in pixels of the photograph
 
@@ -59,18 +71,23 @@ def cells(height: int, width: int, part: int) -> list[tuple[int, int, int, int]]
     ]
 
 
+Field = tuple[int, int, int, int]  # top, left, height, width, in pixels of the photograph
+
+
 def draw_boxes(
-    height: int, width: int, part: int, count: int, generator: np.random.Generator
+    fields: list[Field], smallest: float, count: int, generator: np.random.Generator
 ) -> list[Box]:
-    """`count` distinct square crops inside the cells of a part, in order of drawing."""
-    fields = cells(height, width, part)
+    """`count` distinct square crops inside some fields of a photograph, in order of drawing.
+
+    A side is at least `smallest` of its field's shorter side.
+    """
     boxes: dict[Box, None] = {}
     for _ in range(20 * count + 100):
         if len(boxes) == count:
             return list(boxes)
         top, left, cell_height, cell_width = fields[generator.integers(len(fields))]
         largest = min(cell_height, cell_width)
-        side = int(generator.integers(int(np.ceil(SMALLEST * largest)), largest + 1))
+        side = int(generator.integers(int(np.ceil(smallest * largest)), largest + 1))
         x = left + int(generator.integers(cell_width - side + 1))
         y = top + int(generator.integers(cell_height - side + 1))
         boxes[(x, y, side)] = None
@@ -139,15 +156,20 @@ def open_photographs(
     """Seeded crops of every photograph: `images_per_class` of each part, 48 unless given."""
     size = settings.image_size or IMAGE_SIZE
     count = settings.images_per_class or IMAGES_PER_CLASS
-    classes = tuple(PHOTOGRAPHS)
+    classes = _chosen(settings.photographs)
+    large = settings.crops == "large"
+    parts = (PARTS.index("valid"),) if large else tuple(range(len(PARTS)))
     boxes: list[Box] = []
-    for code, name in enumerate(classes):
+    for name in classes:
         width, height = _photograph(name).size
-        for part in range(len(PARTS)):
+        code = list(PHOTOGRAPHS).index(name)
+        for part in parts:
             generator = np.random.default_rng([settings.seed, 3, code, part])
-            boxes += draw_boxes(height, width, part, count, generator)
-    label = np.repeat(np.arange(len(classes), dtype=np.int64), count * len(PARTS))
-    part_of = np.tile(np.repeat(np.array([0, 1], np.int8), count), len(classes))
+            fields = [(0, 0, height, width)] if large else cells(height, width, part)
+            smallest = SMALLEST_LARGE if large else SMALLEST
+            boxes += draw_boxes(fields, smallest, count, generator)
+    label = np.repeat(np.arange(len(classes), dtype=np.int64), count * len(parts))
+    part_of = np.tile(np.repeat(np.array(parts, np.int8), count), len(classes))
     names = tuple(classes[code] for code in label)
     return ImageTable(
         classes=classes,
@@ -158,4 +180,21 @@ def open_photographs(
         ),
         size=(size, size),
         reader=_Crops(names, tuple(boxes), size),
+        notes=(NOTE_LARGE,) if large else (),
     )
+
+
+def _chosen(names: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the photographs of a study, in the order given. Raises UserError."""
+    if names is None:
+        return DEFAULT
+    for name in names:
+        if name not in PHOTOGRAPHS:
+            raise UserError(
+                f"dataset.photographs: found {name!r}; allowed are {', '.join(PHOTOGRAPHS)}"
+            )
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise UserError(
+            f"dataset.photographs: found {list(names)}; at least two are needed, without repeats"
+        )
+    return names

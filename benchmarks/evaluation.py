@@ -97,8 +97,7 @@ def _steps(of: Evaluator, blocks: Blocks, repeats: int) -> Row:
             of.inputs(batch.recipes, batch.ids, base)
 
     def hooked() -> None:
-        names = [layer.name for layer in of.layers]
-        with capture(of.model, names, _copy_to(kept), softmax_last=of.softmax):
+        with capture(of.model, of.layers, _copy_to(kept), softmax_last=of.softmax):
             channels_last()
 
     def moments() -> None:

@@ -17,6 +17,7 @@ from variscope.designs import Design
 from variscope.evaluate.device import repeatable
 from variscope.evaluate.evaluator import Evaluator
 from variscope.evaluate.shard import store_moments
+from variscope.inputs.axes import file_name
 from variscope.stores.moments import MomentsReader
 from variscope.stores.results import layer_dataset, write_dataset
 
@@ -70,10 +71,11 @@ def _run(of: Evaluator, design: Design, folder: Path) -> Row:
     names = [variable.name for variable in of.space.variables]
     shards = [folder / "moments" / str(number) for number in range(design.replicates)]
     for number, layer in enumerate(of.layers):
-        reader = MomentsReader(*(shard / f"{layer.name}.zarr" for shard in shards))
+        file = f"{file_name(layer.name)}.zarr"
+        reader = MomentsReader(*(shard / file for shard in shards))
         about = {"layer": layer.name, "layer_number": number}
         dataset = layer_dataset(reader.slabs(), names, reader.dims, 0.95, about)
-        write_dataset(folder / "indices" / f"{layer.name}.zarr", dataset)
+        write_dataset(folder / "indices" / file, dataset)
     estimated = perf_counter() - start
     moments, indices = (
         sum(f.stat().st_size for f in (folder / part).rglob("*") if f.is_file()) / 1e6

@@ -49,9 +49,11 @@ SHAPE = (3, 8, 8)
 
 def test_layers_have_names_shapes_units_and_dims():
     layers = probe(Odd(), ["first", "logits", "sums"], SHAPE)
-    assert layers == (Layer("first", (4, 6, 6)), Layer("logits", (5,)), Layer("sums", ()))
+    first = Layer("first", (4, 6, 6), ("channel", "y", "x"))
+    assert layers == (first, Layer("logits", (5,)), Layer("sums", ()))
     assert [layer.units for layer in layers] == [144, 5, 1]
-    assert [layer.dims for layer in layers] == [("channel", "y", "x"), ("neuron",), ()]
+    assert [layer.dims for layer in layers] == [("channel", "y", "x"), ("neuron",), ("unit",)]
+    assert [layer.shape for layer in layers] == [(4, 6, 6), (5,), (1,)]
     assert Layer("tokens", (197, 768)).dims == ("unit_0", "unit_1")
 
 
@@ -62,7 +64,10 @@ def test_layers_have_names_shapes_units_and_dims():
         ([""], r"no module ''"),
         (["twice"], r"'twice' is called 2 times in one pass"),
         (["unused"], r"'unused' is never called"),
-        (["pair"], r"'pair' gives tuple; a tensor is needed"),
+        (
+            ["pair"],
+            r"'pair' gives a tuple; name one of its tensors: there is 'pair\[0\]', 'pair\[1\]'",
+        ),
         (["folded"], r"'folded' gives shape \(2, 2, 6, 6\) for 1 image; its first dimension"),
         (["summed"], r"'summed' gives shape \(\) for 1 image;"),
         (["growing"], r"'growing' changes its shape with the batch, from \(4, 6, 6\) to \(8,"),
@@ -113,7 +118,9 @@ AUTO = {
     "alexnet": "features.2 features.5 features.7 avgpool classifier.2 classifier.5 classifier.6",
     "convnext_tiny": "features.1 features.3 features.5 features.7 classifier.0 classifier.2",
     "vit_b_16": "conv_proj encoder.layers.encoder_layer_2 encoder.layers.encoder_layer_5 "
-    "encoder.layers.encoder_layer_8 encoder.ln heads.head",
+    "encoder.layers.encoder_layer_8 encoder.layers.encoder_layer_11 heads.head",
+    "swin_t": "features.1 features.3 features.5 features.7 permute avgpool head",
+    "maxvit_t": "stem blocks.0 blocks.1 blocks.2 blocks.3 classifier",
 }
 
 
@@ -145,7 +152,11 @@ def test_what_is_received_comes_before_a_later_change_in_place():
     images = torch.randn(2, *SHAPE)
     wanted = {"0": model[0](images).detach().clone(), "1": model(images).detach()}
     found: dict[str, torch.Tensor] = {}
-    with capture(model, ["0", "1"], lambda name, output: found.update({name: output.clone()})):
+    with capture(
+        model,
+        [Layer("0", (4, 6, 6)), Layer("1", (4, 6, 6))],
+        lambda name, output: found.update({name: output.clone()}),
+    ):
         model(images)
     for name, value in wanted.items():
         assert torch.equal(found[name], value) and not found[name].requires_grad
@@ -156,16 +167,18 @@ def test_softmax_is_applied_to_the_last_layer_of_the_list_only():
     model = convnet().eval()
     images = torch.rand(3, 3, 32, 32)
     found: dict[str, torch.Tensor] = {}
-    with torch.no_grad(), capture(model, ["head", "logits"], found.__setitem__, softmax_last=True):
+    layers = [Layer("head", (64,)), Layer("logits", (10,))]
+    with torch.no_grad(), capture(model, layers, found.__setitem__, softmax_last=True):
         result = model(images)
     torch.testing.assert_close(found["logits"], result.softmax(1))
     assert not torch.allclose(found["head"].sum(1), torch.ones(3))
 
 
 def test_hooks_are_removed_even_after_an_error():
-    model = convnet()
-    with pytest.raises(ZeroDivisionError), capture(model, ["stage1"], lambda name, output: 1 / 0):
+    model, stage = convnet(), Layer("stage1", (12, 8, 8))
+    with pytest.raises(ZeroDivisionError), capture(model, [stage], lambda name, output: 1 / 0):
         model(torch.rand(2, 3, 16, 16))
-    with pytest.raises(KeyError), capture(model, ["stage1", "unknown"], lambda *call: None):
+    unknown = Layer("unknown", (1,))
+    with pytest.raises(KeyError), capture(model, [stage, unknown], lambda *call: None):
         pass
     assert not any(module._forward_hooks for module in model.modules())

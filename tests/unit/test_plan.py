@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from variscope.inputs.axes import Layer
 from variscope.plan import Plan, Shard, StudyPlan, batch_size_for
 
 LAYERS = (
-    {"name": "features.2", "shape": [64, 27, 27], "dims": ["channel", "y", "x"]},
-    {"name": "classifier.6", "shape": [1000], "dims": ["neuron"]},
+    Layer("features.2", (64, 27, 27), ("channel", "y", "x")),
+    Layer("classifier.6", (1000,)),
 )
 STUDY = StudyPlan(
     "alexnet", "spatial", "cycle", ("erasing", "order", "image"), LAYERS, 64, 4, 6, 300, True,

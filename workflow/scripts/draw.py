@@ -5,13 +5,16 @@ from pathlib import Path
 import pandas as pd
 from variscope import figures
 from variscope.analyses.reading import layers, main_index
+from variscope.inputs.axes import file_name
 from variscope.jobs import LOG, job
 from variscope.stores.atomic import new_directory
 from variscope.stores.results import read_study
 
 with job(snakemake.log[0]):
     study = read_study(Path(snakemake.input.indices))
-    table = pd.read_csv(snakemake.input.specialised, dtype={"unit": str}, keep_default_na=False)
+    table = pd.read_csv(
+        snakemake.input.specialised, dtype={"layer": str, "unit": str}, keep_default_na=False
+    )
     index = main_index(study)
     draw_study = {
         "summary": lambda: figures.summary(study, index),
@@ -32,5 +35,5 @@ with job(snakemake.log[0]):
     for kind in snakemake.params.layer:
         with new_directory(snakemake.output[f"layer_{kind}"]) as folder:
             for layer, data in layers(study).items():
-                figures.save(draw_layer[kind](data), folder / layer)
+                figures.save(draw_layer[kind](data), folder / file_name(layer))
                 LOG.info("%s of %s", kind, layer)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from variscope.digest import value_digest
+from variscope.inputs.axes import Layer, file_name
 from variscope.jobs import LOG, job
 from variscope.provenance import versions
 from variscope.stores.atomic import new_directory
@@ -19,8 +20,9 @@ with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
         "batch_size": costs[0]["batch_size"],
         "versions": versions(),
     }
-    for number, layer in enumerate(params.layers):
-        shards = [Path(path) / f"{layer}.zarr" for path in snakemake.input.moments]
+    for number, layer in enumerate(map(Layer.from_json, params.layers)):
+        file = f"{file_name(layer.name)}.zarr"
+        shards = [Path(path) / file for path in snakemake.input.moments]
         reader = MomentsReader(*shards)
         dataset = layer_dataset(
             reader.slabs(),
@@ -31,7 +33,7 @@ with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
                 "experiment": snakemake.config["experiment"],
                 "model": names.model,
                 "variable_set": names.set,
-                "layer": layer,
+                "layer": layer.name,
                 "layer_number": number,
                 "apply": params.apply,
                 "seed": params.provenance["seed"],
@@ -39,6 +41,8 @@ with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
                 "provenance": json.dumps(provenance),
             },
             params.groups,
+            layer.tokens,
+            layer.grid,
         )
-        write_dataset(folder / f"{layer}.zarr", dataset)
-        LOG.info("%s: %s units", layer, dataset.attrs["unit_counts"])
+        write_dataset(folder / file, dataset)
+        LOG.info("%s: %s units", layer.name, dataset.attrs["unit_counts"])

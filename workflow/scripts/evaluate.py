@@ -7,7 +7,7 @@ from variscope.designs import Design
 from variscope.evaluate.device import name_of, repeatable
 from variscope.evaluate.evaluator import Evaluator
 from variscope.evaluate.shard import store_activations, store_moments
-from variscope.inputs.layers import Layer
+from variscope.inputs.axes import Layer
 from variscope.inputs.opening import make_space, open_network, open_table
 from variscope.jobs import LOG, Progress, job
 from variscope.stores.atomic import new_directory, new_file
@@ -23,7 +23,7 @@ with job(snakemake.log[0]):
     trained = Path(snakemake.input.weights) if snakemake.input.weights else None
     evaluator = Evaluator(
         open_network(model, len(images.classes), here, dataset["seed"], trained),
-        [Layer(layer["name"], tuple(layer["shape"])) for layer in model["layers"]],
+        list(map(Layer.from_json, model["layers"])),
         space,
         images,
         mean=model["mean"],

@@ -153,6 +153,8 @@ def decompose(
                     "provenance": json.dumps({"versions": versions(), "seed": seed}),
                 },
                 summed,
+                layer.tokens,
+                layer.grid,
             )
             for number, layer in enumerate(found)
         }

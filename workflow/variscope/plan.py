@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from math import ceil, prod
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from variscope.designs import replicate_sizes
 from variscope.errors import UserError
 from variscope.estimators import Layout
 from variscope.estimators.moments import SLAB_BYTES
+from variscope.inputs.axes import Layer
 
 # The kinds of pictures: of a whole study, and of each of its layers.
 STUDY_PICTURES = ("summary", "depth", "comparison", "convergence", "pairs")
@@ -62,7 +63,7 @@ class StudyPlan:
     Attributes:
         model, variable_set, design: their names.
         variables: names of the variables.
-        layers: as the preflight found them: name, shape, dims.
+        layers: as the preflight found them.
         blocks, replicates, rows_per_block: of the design.
         evaluations: forward passes; rows that repeat an earlier one of their block need none.
         exact: whether repeats were counted in every block, or extrapolated.
@@ -77,7 +78,7 @@ class StudyPlan:
     variable_set: str
     design: str
     variables: tuple[str, ...]
-    layers: tuple[Mapping[str, Any], ...]
+    layers: tuple[Layer, ...]
     blocks: int
     replicates: int
     rows_per_block: int
@@ -102,7 +103,7 @@ class StudyPlan:
     @property
     def units(self) -> int:
         """Units of all layers."""
-        return sum(prod(layer["shape"]) for layer in self.layers)
+        return sum(layer.units for layer in self.layers)
 
     def images_at_once(self, device: str | None = None) -> int:
         """Return the images of one forward pass on a device, by default that of the preflight."""
@@ -136,8 +137,8 @@ class StudyPlan:
     @property
     def memory_mb(self) -> dict[str, int]:
         """Memory of one job of each stage that runs, MiB."""
-        shape = max((layer["shape"] for layer in self.layers), key=prod)
-        largest, leading = prod(shape), shape[0] if shape else 1
+        widest = max(self.layers, key=lambda layer: layer.units)
+        largest, leading = widest.units, widest.shape[0]
         indices = 8 * self._values * largest
         batch = max(self.images_at_once(), self.rows_per_block)
         on_host = 5 if self.device == "cpu" else 2 if self.storage == "activations" else 0
@@ -305,7 +306,7 @@ def _study(
     design: str,
     sizes: Mapping[str, int],
 ) -> StudyPlan:
-    layers = tuple(found["models"][model]["layers"])
+    layers = tuple(map(Layer.from_json, found["models"][model]["layers"]))
     space = found["variable_sets"][variable_set]
     counted = space["designs"][design]
     rows = counted["rows_per_block"]

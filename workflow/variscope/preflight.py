@@ -16,6 +16,7 @@ from typing import Any
 
 from variscope.config import designs_of
 from variscope.errors import UserError
+from variscope.inputs.axes import KINDS, Layer
 
 # Rows that are decoded to count those that repeat; more are extrapolated, and said to be.
 _ROWS_COUNTED = 200_000
@@ -30,7 +31,7 @@ def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
     Returns:
         What JSON can hold: ``dataset`` (settings as resolved, summary of the images, what was
-        skipped), ``models`` (layers with shapes and dims, mean, std, notes), ``variable_sets``
+        skipped), ``models`` (layers with shapes and axes, mean, std, notes), ``variable_sets``
         (variables with kinds, factors and bounds; per design the rows and the evaluations of a
         block on average, and whether that was counted in full), ``device``.
 
@@ -162,7 +163,7 @@ def _model(model: Mapping[str, Any], seed: int, images: Any, folder: Path) -> di
     )
     check_weights(model["weights"], model["factory"], folder, model=network)
     mean, std = normalisation(model, folder)
-    layers = probe(network, model["layers"], (3, *images.size), model["softmax"])
+    layers = probe(network, model["layers"], (3, *images.size), model["softmax"], model["axes"])
     notes = []
     if weights.kind == "train":
         check_trainable(network, images, mean, std)
@@ -170,16 +171,27 @@ def _model(model: Mapping[str, Any], seed: int, images: Any, folder: Path) -> di
         notes.append("weights: none, the network is as its factory initialises it")
     if weights.needs_download:
         notes.append(f"weights: {weights.path} is not here yet and will be downloaded")
+    for layer in layers:
+        if layer.dims[0] == "unit_0":
+            notes.append(
+                f"axes: those of {layer.name}, {layer.output}, are not known and are numbered; "
+                f'a line such as axes: {{"{layer.name}": "{_example(layer)}"}} names them'
+            )
     with torch.no_grad():
         parameters = sum(p.numel() for p in network.parameters())
     return {
-        "layers": [{"name": a.name, "shape": a.shape, "dims": a.dims} for a in layers],
+        "layers": [layer.to_json() for layer in layers],
         "mean": mean,
         "std": std,
         "parameters": parameters,
         "weights": weights.kind,
         "notes": notes,
     }
+
+
+def _example(layer: Layer) -> str:
+    fitting = [kind for kind in KINDS if len(kind) == len(layer.output)]
+    return " ".join(fitting[0]) if fitting else "..."
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from variscope.errors import UserError
+from variscope.inputs.layers import Layer, place_of, reporter
 from variscope.jobs import LOG
 
 # Versions of a piece of code, above which torch would run it uncompiled and not say so. A network
@@ -35,31 +36,35 @@ class Compiled:
 
     Args:
         model: in eval mode, on its device. The hooks stay on it.
-        layers: names of the layers, in the order of what is returned.
-        softmax_last: apply softmax over dimension 1 to the last of them.
+        layers: in the order of what is returned.
+        softmax_last: apply softmax over the classes to the last of them.
     """
 
-    def __init__(self, model: nn.Module, layers: Sequence[str], softmax_last: bool = False) -> None:
-        self._layers = tuple(layers)
+    def __init__(
+        self, model: nn.Module, layers: Sequence[Layer], softmax_last: bool = False
+    ) -> None:
+        self._layers = tuple(layer.name for layer in layers)
         self._ready: set[str] = set()
         self._compiled: Callable[[torch.Tensor], tuple[torch.Tensor, ...]] | None = None
         caught: dict[str, torch.Tensor] = {}
 
-        def hook(name: str, softmax: bool) -> Callable[[nn.Module, Any, torch.Tensor], None]:
-            def catch(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
-                found = torch.softmax(output, dim=1) if softmax else output
+        def hook(layer: Layer, softmax: bool) -> Callable[[nn.Module, Any, Any], None]:
+            name, reported = layer.name, reporter(model, layer, softmax)
+
+            def catch(module: nn.Module, inputs: Any, output: Any) -> None:
                 # In the layout and precision that is handed on, so that the layer's own loop
                 # writes it, and no other pass over the memory.
-                caught[name] = found.to(
+                caught[name] = reported(output).to(
                     torch.float32, memory_format=torch.contiguous_format, copy=True
                 )
 
             return catch
 
         modules = dict(model.named_modules(remove_duplicate=False))
-        for name in self._layers:
-            softmax = softmax_last and name == self._layers[-1]
-            modules[name].register_forward_hook(hook(name, softmax))
+        for layer in layers:
+            softmax = softmax_last and layer.name == self._layers[-1]
+            module, _ = place_of(model, layer.name)
+            modules[module].register_forward_hook(hook(layer, softmax))
 
         def forward(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
             # Empty before and after: to the compiler nothing outlives a call.

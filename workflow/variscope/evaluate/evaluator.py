@@ -117,8 +117,7 @@ class Evaluator:
         self.precision = precision
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device)[:, None, None]
         self._std = torch.tensor(std, dtype=torch.float32, device=device)[:, None, None]
-        names = [layer.name for layer in self.layers]
-        self._compiled = Compiled(self.model, names, softmax) if compile else None
+        self._compiled = Compiled(self.model, self.layers, softmax) if compile else None
 
     def blocks_at_once(self, rows: int) -> int:
         """Return how many whole blocks of so many rows a batch has: at least one."""
@@ -250,7 +249,7 @@ class Evaluator:
                         for name, output in caught.items():
                             receive(name, output)
                     else:
-                        with capture(self.model, list(shapes), receive, softmax_last=self.softmax):
+                        with capture(self.model, self.layers, receive, softmax_last=self.softmax):
                             self.model(images)
                 except torch.OutOfMemoryError as error:
                     self._take_fewer(error)

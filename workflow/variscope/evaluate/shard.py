@@ -14,6 +14,7 @@ from variscope.designs import Design
 from variscope.estimators import Layout
 from variscope.evaluate.evaluator import Evaluator
 from variscope.evaluate.sums import layer_sums
+from variscope.inputs.axes import file_name
 from variscope.stores.activations import ActivationsWriter
 from variscope.stores.moments import MomentsWriter
 
@@ -28,7 +29,7 @@ def store_activations(
     """Evaluate replicates of a design and write every layer's outputs.
 
     Args:
-        folder: gets one Zarr group a layer, ``<layer>.zarr``.
+        folder: gets one Zarr group a layer, ``<layer>.zarr`` (`variscope.inputs.axes.file_name`).
         evaluator: network, layers and space.
         design: whose replicates are evaluated.
         replicates: their numbers, in order.
@@ -42,7 +43,7 @@ def store_activations(
     replicate = np.repeat(replicates, [len(b.points) for b in blocks]).astype(np.int64)
     writers = {
         layer.name: ActivationsWriter(
-            folder / f"{layer.name}.zarr",
+            folder / f"{file_name(layer.name)}.zarr",
             blocks=len(replicate),
             rows=design.rows,
             unit=layer.shape,
@@ -87,7 +88,7 @@ def store_moments(
     layout = Layout(design.kind, len(design.groups))
     writers = {
         layer.name: MomentsWriter(
-            folder / f"{layer.name}.zarr", layout, replicates, layer.shape, layer.dims
+            folder / f"{file_name(layer.name)}.zarr", layout, replicates, layer.shape, layer.dims
         )
         for layer in evaluator.layers
     }

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from variscope.estimators import proportion
+from variscope.inputs.axes import file_name
 from variscope.plan import LAYER_PICTURES, MIB, STUDY_PICTURES, Plan, StudyPlan
 from variscope.provenance import versions
 from variscope.reporting.page import (
@@ -122,7 +123,7 @@ def _study(
 ) -> Study:
     folder = results / plan.model / plan.variable_set / plan.design
     specialised = folder / "analyses" / "specialised.csv"
-    layers = [str(layer["name"]) for layer in plan.layers]
+    layers = [layer.name for layer in plan.layers]
     model = config["models"][plan.model]
     described = [
         f"{model['factory']}, {found['models'][plan.model]['parameters']:,} parameters",
@@ -132,7 +133,7 @@ def _study(
     ]
     pictures = [_picture(kind, folder / "figures" / kind) for kind in STUDY_PICTURES]
     pictures += [
-        _picture(kind, folder / "figures" / kind / layer, layer=layer)
+        _picture(kind, folder / "figures" / kind / file_name(layer), layer=layer)
         for layer in layers
         for kind in LAYER_PICTURES
     ]
@@ -148,7 +149,9 @@ def _study(
         pictures=pictures,
         accuracy=_accuracy(results / plan.model / "accuracy.json", config["confidence_level"]),
         model_description="; ".join(described),
-        specialised=pd.read_csv(specialised, dtype={"unit": str}, keep_default_na=False),
+        specialised=pd.read_csv(
+            specialised, dtype={"layer": str, "unit": str}, keep_default_na=False
+        ),
     )
 
 

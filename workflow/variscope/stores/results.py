@@ -48,6 +48,8 @@ def layer_dataset(
     confidence_level: float,
     attributes: Mapping[str, Any],
     groups: Mapping[str, Sequence[str]] | None = None,
+    tokens: Sequence[str] = (),
+    grid: tuple[int, int] | None = None,
 ) -> xr.Dataset:
     """Estimate everything that is reported of one layer.
 
@@ -60,11 +62,14 @@ def layer_dataset(
         attributes: of the dataset: what the study was, and its provenance.
         groups: names of the variables of each group, by its name; the star, which has no Shapley
             effects, takes none.
+        tokens: what each token is, "class", "register", "patch" or "token"; of tokens.
+        grid: rows and columns of the patches among them, which stand last.
 
     Returns:
         The dataset of contract 4.3: per unit ``S1``, ``ST``, ``shapley``, ``S2``, ``mean``,
         ``variance``, ``status``, ``S1_sparse``; the layer's aggregates ``S1_layer`` ...; those of
-        channels ``S1_channel`` ... where units have channels; the sums of both, replicate by
+        channels ``S1_channel`` ..., of tokens ``S1_token`` ... and of features ``S1_feature`` ...,
+        the last over the patches alone where there are some; the sums of all these, replicate by
         replicate, ``numerator_S1_layer`` ..., ``variance_layer`` ..., from which
         `variscope.difference` makes paired intervals; sums over groups, ``shapley_group`` ...; and
         the layer's aggregates from the first k replicates, ``S1_layer_by_replicates`` ....
@@ -72,17 +77,27 @@ def layer_dataset(
     found, grouped, summed = [], [], []
     names = dict(groups or {})
     members = [[list(variables).index(name) for name in group] for group in names.values()]
+    feature, at = None, 0
+    counted = np.array([kind in ("patch", "token") for kind in tokens], dtype=bool)
+    if not counted.any():
+        counted[:] = True
     for slab in slabs:
         if "shapley" not in slab.layout.indices:
             members = []
         found.append(unit_indices(slab, confidence_level))
         summed.append(summed_over(slab, found[-1].status == FINE))
+        if tuple(dims) == ("token", "feature"):
+            # One token after another, so that the sums are the same whatever the slabs are.
+            for token, fine_units in enumerate(found[-1].status == FINE):
+                if not len(counted) or counted[at + token]:
+                    one = np.where(fine_units, slab.sums[:, :, token], 0.0)
+                    feature = one if feature is None else np.add(feature, one, out=feature)
+            at += slab.unit[0]
         if members:
             grouped.append(group_indices(slab, members, found[-1].status, confidence_level))
     units, leading = _with_float32_bits(join_units(found)), join(summed)
     layout, shape = leading.layout, units.status.shape
     pairs = [f"{variables[i]}:{variables[j]}" for i, j in layout.pairs]
-    fine = np.zeros(leading.unit, np.int8)  # the others are left out of the sums
     data: dict[str, xr.Variable] = {}
     for name, estimate in units.estimates.items():
         _add(data, name, LONG_NAMES[name], (_first(name), *dims), estimate)
@@ -110,12 +125,15 @@ def layer_dataset(
     aggregates: list[tuple[str, Moments, tuple[str, ...]]] = [("layer", whole, ())]
     if dims[0] == "channel" and len(dims) > 1:
         aggregates.append(("channel", leading, ("channel",)))
+    if feature is not None:
+        aggregates.append(("token", leading, ("token",)))
+        aggregates.append(("feature", replace(leading, sums=feature), ("feature",)))
     for of, sums, kept in aggregates:
-        estimates = aggregate_indices(leading, fine, confidence_level, keep=len(kept))
+        status = np.zeros(sums.unit, np.int8)  # units that are not fine are left out of the sums
+        estimates = aggregate_indices(sums, status, confidence_level, keep=len(kept))
         numerators = {name: sums.numerator(name) for name in estimates}
         if members:
-            of_kept = np.zeros(sums.unit, np.int8)
-            estimates["shapley_group"] = group_indices(sums, members, of_kept, confidence_level)
+            estimates["shapley_group"] = group_indices(sums, members, status, confidence_level)
             numerators["shapley_group"] = group_numerators(sums, members)
         for name, estimate in estimates.items():
             if name == "S2" and kept:
@@ -155,6 +173,12 @@ def layer_dataset(
         "replicates": ("replicates", used),
     }
     coordinates |= {dim: (dim, np.arange(n)) for dim, n in zip(dims, shape, strict=True)}
+    if tokens:
+        coordinates["token_kind"] = (
+            "token",
+            np.array(list(tokens), dtype=object),
+            {"long_name": "what the token is"},
+        )
     if members:
         coordinates["group"] = ("group", np.array(list(names), dtype=object))
     if not pairs:
@@ -175,6 +199,7 @@ def layer_dataset(
             "rows": blocks * layout.rows,
             "replicates": len(leading.replicates),
             "unit_counts": json.dumps(counts),
+            **({"patch_grid": [int(size) for size in grid]} if grid else {}),
             **({"groups": json.dumps({n: list(g) for n, g in names.items()})} if members else {}),
         },
     )
@@ -215,16 +240,19 @@ def read_study(indices: Path | str) -> xr.DataTree:
 
     The order of the layers is that of the network: it stands in each layer's attributes.
     """
-    datasets = {
-        path.name.removesuffix(".zarr"): read_dataset(path) for path in Path(indices).glob("*.zarr")
-    }
-    return study_tree(datasets)
+    read = map(read_dataset, sorted(Path(indices).glob("*.zarr")))
+    return study_tree({str(dataset.attrs["layer"]): dataset for dataset in read})
 
 
 def study_tree(layers: Mapping[str, xr.Dataset]) -> xr.DataTree:
-    """Join the datasets of layers into a tree in the order of the network."""
+    """Join the datasets of layers into a tree in the order of the network.
+
+    A slash in a layer's name would be a node below a node: it is percent-encoded in the node's.
+    """
     ordered = sorted(layers, key=lambda name: int(layers[name].attrs["layer_number"]))
-    return xr.DataTree.from_dict({name: layers[name] for name in ordered}, name="study")
+    return xr.DataTree.from_dict(
+        {name.replace("/", "%2F"): layers[name] for name in ordered}, name="study"
+    )
 
 
 def _with_float32_bits(units: UnitIndices) -> UnitIndices:

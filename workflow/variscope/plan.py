@@ -131,7 +131,7 @@ class StudyPlan:
         """Sums of the layers and of their channels, kept with the indices for differences."""
         of = self.layout
         one = len(of.indices) * of.variables + len(self.groups) + 1
-        channels = sum(layer["shape"][0] for layer in self.layers if len(layer["shape"]) > 1)
+        channels = sum(layer.aggregates for layer in self.layers)
         return self.replicates * (one * (channels + len(self.layers)) + len(of.pairs))
 
     @property

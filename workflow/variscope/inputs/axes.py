@@ -71,6 +71,12 @@ class Layer:
         return prod(self.output)
 
     @property
+    def aggregates(self) -> int:
+        """The number of channels, or of tokens and features, that have aggregates of their own."""
+        kept = {"channel": self.shape[:1], "token": self.shape}
+        return sum(kept.get(self.dims[0], ())) if len(self.dims) > 1 else 0
+
+    @property
     def tokens(self) -> tuple[str, ...]:
         """What each token is: "class", "register", "patch", or "token" where it is not known."""
         if self.dims != ("token", "feature"):

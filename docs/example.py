@@ -1,3 +1,5 @@
+import sys
+
 import variscope
 from variscope.figures import summary
 from variscope.inputs.images import open_images
@@ -25,4 +27,5 @@ study = variscope.decompose(
     blocks=256,
     seed=1,
 )
-summary(study).savefig("docs/summary.png", dpi=150)
+picture = sys.argv[1] if len(sys.argv) > 1 else "summary.png"  # the path given, or here
+summary(study).savefig(picture, dpi=150)

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from tiny import REPOSITORY, network, photographs
 from torch import nn
 from variscope import UserError, figures
+from variscope.config import settings
 from variscope.space.augmentations import Augmentation
 
 IMAGES, LABELS = photographs()
@@ -47,6 +50,20 @@ def test_shapley_effects_of_every_unit_sum_to_one():
         total = data.shapley.sum("variable").where(data.status == 0)
         # Exactly but for float32's rounding of the terms, of their sums and of the shares.
         assert_allclose(total.values[~np.isnan(total.values)], 1, rtol=1e-6)
+
+
+def test_the_default_seed_is_that_of_the_workflow():
+    default = settings()["seed"]["default"]
+    xr.testing.assert_equal(
+        decompose()["2"].to_dataset(), decompose(seed=default)["2"].to_dataset()
+    )
+
+
+def test_the_package_shows_what_it_offers_and_that_it_is_typed():
+    assert {"decompose", "UserError", "__version__"} <= set(dir(variscope))
+    assert (Path(variscope.__file__).parent / "py.typed").is_file()
+    data = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert "py.typed" in data["package-data"]["variscope"]
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,7 @@ def test_the_readme_s_python_example_makes_a_study_and_its_picture(
         example = example.replace(full, small)
     (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["docs/example.py", "docs/summary.png"])
     names: dict[str, Any] = {}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -15,6 +15,7 @@ from variscope.analyses import specialised_units
 from variscope.analyses.reading import layers
 from variscope.analyses.wording import share_text
 from variscope.figures import grids, lines, pair_triangles, style
+from variscope.space import augmentations
 
 VARIABLES = synthetic.SPATIAL + synthetic.AUXILIARY
 TREE_FIGURES = ("summary", "comparison", "convergence", "depth", "pairs")
@@ -261,12 +262,41 @@ def test_known_variables_keep_their_colours_in_any_company():
 
 
 def test_variables_of_one_study_are_drawn_differently():
-    everything = [*synthetic.SPATIAL, *synthetic.COLOR, *synthetic.AUXILIARY, "mine", "yours"]
-    styles = list(style.variable_styles(everything).values())
-    assert len(set(styles)) == len(everything)
-    for names in (VARIABLES, synthetic.COLOR + synthetic.AUXILIARY):
-        colors = [s.color for s in style.variable_styles(names).values()]
-        assert len(set(colors)) == len(colors)
+    """All built-in variables and a user's own: no colour and no marker comes twice."""
+    everything = [*augmentations.names(), *synthetic.AUXILIARY, "mine", "yours"]
+    styles = style.variable_styles(everything).values()
+    assert len({s.color for s in styles}) == len({s.marker for s in styles}) == len(everything)
+    own = style.variable_styles([f"mine{k}" for k in range(16)]).values()
+    assert len({s.color for s in own}) == 16
+
+
+def test_colours_of_built_in_variables_are_told_apart_also_by_colour_blind_readers():
+    from matplotlib.colors import to_rgb
+    from skimage.color import deltaE_ciede2000, rgb2lab
+
+    # Of linear RGB: deuteranopia and protanopia of Machado, Oliveira and Fernandes (2009).
+    blind = {
+        "deuteranopia": [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ],
+        "protanopia": [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ],
+    }
+    everything = [*augmentations.names(), *synthetic.AUXILIARY]
+    colors = [s.color for s in style.variable_styles(everything).values()]
+    rgb = np.array([to_rgb(color) for color in colors])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    for name, matrix in {"full": np.eye(3), **blind}.items():
+        seen = np.clip(linear @ np.array(matrix).T, 0, 1)
+        shown = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+        lab = rgb2lab(shown[None])[0]
+        difference = deltaE_ciede2000(lab[:, None], lab[None])[np.triu_indices(len(lab), 1)]
+        assert difference.min() > (10 if name == "full" else 5), name
 
 
 def test_saved_files_are_the_same_bytes_each_time(tree, tmp_path):

@@ -230,7 +230,7 @@ def test_the_page_holds_what_a_reader_needs(report, built):
     text = re.sub(r"\s+", " ", built.text)
     for words in (
         *(page.prose(sentence) for sentence in sentences.answer(report.studies[0].tree)),
-        "9,216 evaluations of the networks were planned; 1,200 of them repeat",
+        "9,216 evaluations of the networks were planned. 1,200 further rows of the designs repeat",
         "1 min 15 s",
         "3.2 GB",
         "145",

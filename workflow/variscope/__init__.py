@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from variscope.errors import UserError
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     if name == "decompose":
         from variscope.decomposition import decompose

@@ -46,7 +46,7 @@ def decompose(
     design: str = "cycle",
     blocks: int = 512,
     replicates: int = 16,
-    seed: int = 0,
+    seed: int = 1,
     confidence_level: float = 0.95,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,

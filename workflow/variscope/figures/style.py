@@ -1,8 +1,9 @@
 """What all pictures share: size, type sizes, colours, and how they are written to disk.
 
-Colours are safe for colour-blind readers: the palette of Okabe and Ito (2008; its yellow darkened,
-as lines on white need it) with a fixed colour for each variable, and the map cividis (Nunez,
-Anderton and Renslow 2018) for shares. Markers and line styles repeat what colours say. No rcParams
+Each built-in variable has a colour of its own: some of the palette of Okabe and Ito (2008), and
+others that stay apart from them in full vision and in simulated deuteranopia and protanopia
+(Machado, Oliveira and Fernandes 2009), as far as sixteen colours can. Markers and lines repeat
+what colours say. Shares are drawn in cividis (Nunez, Anderton and Renslow 2018). No rcParams
 are written but for the salt of SVG identifiers, inside a context.
 """
 
@@ -36,8 +37,9 @@ class VariableStyle(NamedTuple):
     linestyle: LineStyle
 
 
-ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#B5A400"
-BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+VERMILLION, SKY, BLUE, GREEN, ORANGE = "#D55E00", "#56B4E9", "#0072B2", "#009E73", "#E69F00"
+MAROON, INDIGO, TEAL, MAGENTA = "#661100", "#332288", "#004D40", "#C71585"
+BROWN, PINK, ORCHID = "#7A4B2A", "#FB9A99", "#E377C2"
 
 _FIXED = {
     "erasing": VariableStyle(VERMILLION, "o", "-"),
@@ -45,35 +47,39 @@ _FIXED = {
     "rolling": VariableStyle(BLUE, "D", "-"),
     "grayscale": VariableStyle(GREEN, "^", "-"),
     "gaussian_blur": VariableStyle(ORANGE, "v", "-"),
-    "brightness": VariableStyle(ORANGE, "P", "--"),
-    "contrast": VariableStyle(SKY, "X", "--"),
-    "saturation": VariableStyle(GREEN, "<", "--"),
-    "hue": VariableStyle(PURPLE, ">", "--"),
-    "hflip": VariableStyle(YELLOW, "h", "--"),
-    "rotation": VariableStyle(BLUE, "p", "--"),
-    "elliptic_local_blur": VariableStyle(VERMILLION, "d", "--"),
-    "order": VariableStyle("0.60", "x", "-."),
+    "brightness": VariableStyle(MAROON, "P", "--"),
+    "contrast": VariableStyle(PINK, "X", "--"),
+    "saturation": VariableStyle(TEAL, "<", "--"),
+    "hue": VariableStyle(MAGENTA, ">", "--"),
+    "hflip": VariableStyle(ORCHID, "h", "--"),
+    "rotation": VariableStyle(INDIGO, "p", "--"),
+    "elliptic_local_blur": VariableStyle(BROWN, "d", "--"),
+    "order": VariableStyle("0.55", "x", "-."),
     "class": VariableStyle("0.00", "*", "-."),
     "image": VariableStyle("0.35", "+", "-."),
-    "part": VariableStyle("0.70", "1", ":"),
+    "part": VariableStyle("0.72", "1", ":"),
 }
-_SPARE_LINES: list[tuple[LineStyle, str]] = [(":", "8"), ("-", "H"), ("--", "."), ("-.", "p")]
-_SPARE = [
-    VariableStyle(color, marker, linestyle)
-    for linestyle, marker in _SPARE_LINES
-    for color in (PURPLE, BLUE, ORANGE, GREEN, VERMILLION, SKY, YELLOW)
-]
+# Of a user's own variables, before colours that the set leaves free.
+_SPARE_COLORS = ("#5E3C99", "#33A02C", "#8DB600", "#2F4F4F", "#BC80BD", "#B8860B")
+_SPARE_MARKERS = ("8", "H", ".", "2", "3", "4", "|")
 
 
 def variable_styles(variables: Sequence[str]) -> dict[str, VariableStyle]:
-    """Return how each variable is drawn: fixed for the known, in turn for a user's own."""
+    """Return how each variable is drawn: fixed for the known, in turn for a user's own.
+
+    Colours are distinct in sets of up to eighteen variables; beyond, markers tell them apart.
+    """
+    used = {_FIXED[name].color for name in variables if name in _FIXED}
+    free = [s.color for s in _FIXED.values() if s.color not in used and s.color.startswith("#")]
+    colors = [*_SPARE_COLORS, *free]
     styles = {}
     spare = 0
     for name in variables:
         if name in _FIXED:
             styles[name] = _FIXED[name]
-        else:
-            styles[name] = _SPARE[spare % len(_SPARE)]
+        elif name not in styles:
+            marker = _SPARE_MARKERS[spare % len(_SPARE_MARKERS)]
+            styles[name] = VariableStyle(colors[spare % len(colors)], marker, ":")
             spare += 1
     return styles
 

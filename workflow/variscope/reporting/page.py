@@ -110,7 +110,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRow:
-    """What a study was planned to cost: evaluations in all, and those not run as they repeat."""
+    """What a study was planned to cost: evaluations, and rows beside them that need none."""
 
     study: str
     evaluations: int

@@ -118,7 +118,9 @@ def test_a_variable_that_does_nothing_is_exactly_zero():
 def test_bounds_of_an_entry_are_used():
     still = decompose(variables=[{"name": "rolling", "rows": [0, 0], "columns": [0, 0]}, "hflip"])
     data = still["0"].to_dataset()
-    assert_array_equal(data.ST.sel(variable="rolling").values[data.status.values == 0], 0.0)
+    assert data.moved.sel(variable="rolling") == 0 < data.moved.sel(variable="hflip")
+    assert np.isnan(data.ST.sel(variable="rolling")).all()
+    assert np.isfinite(data.ST.sel(variable="hflip").values[data.status.values == 0]).all()
 
 
 def test_two_networks_are_compared_on_the_same_images_alone():

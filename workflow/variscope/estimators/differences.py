@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from variscope.estimators.intervals import Array, Estimate
+from variscope.estimators.intervals import Array, Estimate, centred
 
 
 def deviations(
@@ -61,14 +61,8 @@ def deviations(
         R / (R - 1) times the sum of their squares is the square of the index's standard error
         (Cochran 1977, Sampling Techniques, eq. 6.13). NaN where the index is.
     """
-    lift = (1,) * (variance.ndim - 1)
-    b = blocks.astype(np.float64).reshape(-1, 1, *lift)
-    c = b if counts is None else counts.astype(np.float64).reshape(*counts.shape, *lift)
-    v = variance[:, None]
-    P, C, V, B = (part.sum(axis=0) for part in (numerator, c, v, b))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = (P / C) / (V / B)
-        return B / (C * V) * (numerator - P / C * c) - value * (v / V - b / B)
+    value, a, v = centred(numerator, variance, blocks, counts)
+    return a - value * v
 
 
 def paired_difference(

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from variscope.estimators.intervals import Array, Estimate, ratio
-from variscope.estimators.moments import Moments
+from variscope.estimators.guards import Mask, Terms, guarded
+from variscope.estimators.intervals import Array, Estimate, ratio, relative_error
+from variscope.estimators.moments import Moments, summed_over
 
 FINE, CONSTANT, NOT_FINITE = 0, 1, 2
-
-# Below this many non-zero first-order products the spread of S1 over replicates is too small too
-# often; [0, upper bound of ST] is then reported, which holds since 0 <= S1 <= ST.
-SPARSE_PRODUCTS = 30
 
 # Rounding of float32: outputs that vary by less than a few units in the last place are constant.
 FLOAT32_ROUNDING = 2.0**-24
@@ -23,23 +21,37 @@ FLOAT32_ROUNDING = 2.0**-24
 _UNITS_AT_ONCE = 8192
 
 
+class Indices(NamedTuple):
+    """Indices of units or aggregates, with what is known of their intervals.
+
+    Attributes:
+        estimates: by name, ``S1``, ``ST``, (cycle) ``shapley``: ``(variable, *unit)``; ``S2``:
+            ``(pair, *unit)``. NaN where a unit is not fine, and of variables that never moved.
+        guards: where a guard widened the interval, by the same names, of the same shapes.
+        effective_blocks: 1 over the squared relative standard error of the variance, ``(*unit)``.
+    """
+
+    estimates: dict[str, Estimate]
+    guards: dict[str, Mask]
+    effective_blocks: Array
+
+
 @dataclass(frozen=True)
 class UnitIndices:
     """Indices of every unit of a layer.
 
     Attributes:
-        estimates: by name, ``S1``, ``ST``, (cycle) ``shapley``: ``(variable, *unit)``; ``S2``:
-            ``(pair, *unit)``. NaN where ``status`` is not 0.
+        estimates, guards, effective_blocks: as of `Indices`.
         mean, variance: of the unit's output under the study's distribution, ``(*unit)``.
         status: int8 ``(*unit)``: 0 fine, 1 constant, 2 not finite.
-        sparse: True where S1 has too few non-zero products for a t interval, ``(variable, *unit)``.
     """
 
     estimates: dict[str, Estimate]
+    guards: dict[str, Mask]
+    effective_blocks: Array
     mean: Array
     variance: Array
     status: NDArray[np.int8]
-    sparse: NDArray[np.bool_]
 
 
 def unit_indices(moments: Moments, confidence_level: float) -> UnitIndices:
@@ -60,33 +72,72 @@ def unit_indices(moments: Moments, confidence_level: float) -> UnitIndices:
         name: Estimate(*(np.full((width[name], units), np.nan) for _ in Estimate._fields))
         for name in names
     }
-    mean, variance = np.empty(units), np.empty(units)
-    status, sparse = np.empty(units, np.int8), np.empty((layout.variables, units), np.bool_)
+    guards = {name: np.zeros((width[name], units), dtype=bool) for name in names}
+    mean, variance, effective = np.empty(units), np.empty(units), np.full(units, np.nan)
+    status = np.empty(units, np.int8)
     for at in _slices(units):
         part = moments.flat(at)
         status[at], mean[at], variance[at] = _describe(part)
-        nonzero = part.sums[:, layout.sums["nonzero"]].sum(axis=0)
         fine = status[at] == FINE
-        sparse[:, at] = (nonzero < SPARSE_PRODUCTS) & fine
+        nonzero = part.sums[:, layout.sums["nonzero"]].sum(axis=0)
+        found = _indices(part, nonzero, confidence_level)
+        effective[at] = np.where(fine, found.effective_blocks, np.nan)
         for name in names:
-            counts = moments.pair_counts if name == "S2" else None
-            estimate = ratio(
-                part.numerator(name), part.variance, moments.blocks, confidence_level, counts
-            )
-            for whole, piece in zip(estimates[name], estimate, strict=True):
+            guards[name][:, at] = found.guards[name] & fine
+            for whole, piece in zip(estimates[name], found.estimates[name], strict=True):
                 whole[:, at] = np.where(fine, piece, np.nan)
-    np.copyto(estimates["S1"].low, 0.0, where=sparse)
-    np.copyto(estimates["S1"].high, estimates["ST"].high, where=sparse)
     return UnitIndices(
         {
             name: Estimate(*(bound.reshape(-1, *unit) for bound in estimate))
             for name, estimate in estimates.items()
         },
+        {name: mask.reshape(-1, *unit) for name, mask in guards.items()},
+        effective.reshape(unit),
         mean.reshape(unit),
         variance.reshape(unit),
         status.reshape(unit),
-        sparse.reshape(-1, *unit),
     )
+
+
+def _indices(moments: Moments, nonzero: Array, confidence_level: float) -> Indices:
+    """Estimate the indices of units or aggregates, their intervals guarded.
+
+    Args:
+        moments: sums with units ``(*unit)``.
+        nonzero: as of `guards.Terms`, ``(variable, *unit)``.
+        confidence_level: of the intervals.
+    """
+    layout, blocks, variance = moments.layout, moments.blocks, moments.variance
+    names = (*layout.indices, "S2") if layout.pairs else layout.indices
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        estimates = {
+            name: ratio(
+                moments.numerator(name),
+                variance,
+                blocks,
+                confidence_level,
+                moments.pair_counts if name == "S2" else None,
+            )
+            for name in names
+        }
+        relative = relative_error(variance, blocks)
+    terms = Terms(
+        zero=(moments.numerator("ST") == 0).all(axis=0),
+        nonzero=nonzero,
+        relative=relative,
+        blocks=int(blocks.sum()),
+        pairs=moments.pair_counts.sum(axis=0),
+    )
+    estimates, guards = guarded(estimates, terms, confidence_level)
+    moved = moments.moved.sum(axis=0) > 0
+    pairs = np.array(layout.pairs, dtype=np.int64).reshape(-1, 2)
+    for name in names:
+        varied = moved[pairs].all(axis=1) if name == "S2" else moved
+        lift = varied.reshape(-1, *(1,) * relative.ndim)
+        estimates[name] = Estimate(*(np.where(lift, part, np.nan) for part in estimates[name]))
+        guards[name] = guards[name] & lift
+    with np.errstate(divide="ignore"):
+        return Indices(estimates, guards, 1 / relative**2)
 
 
 def join_units(parts: Sequence[UnitIndices]) -> UnitIndices:
@@ -94,6 +145,10 @@ def join_units(parts: Sequence[UnitIndices]) -> UnitIndices:
     first = parts[0]
     if len(parts) == 1:
         return first
+
+    def joined(name: str) -> Array:
+        return np.concatenate([getattr(part, name) for part in parts])
+
     return UnitIndices(
         {
             name: Estimate(
@@ -104,10 +159,14 @@ def join_units(parts: Sequence[UnitIndices]) -> UnitIndices:
             )
             for name in first.estimates
         },
-        np.concatenate([part.mean for part in parts]),
-        np.concatenate([part.variance for part in parts]),
+        {
+            name: np.concatenate([part.guards[name] for part in parts], axis=1)
+            for name in first.guards
+        },
+        joined("effective_blocks"),
+        joined("mean"),
+        joined("variance"),
         np.concatenate([part.status for part in parts]),
-        np.concatenate([part.sparse for part in parts], axis=1),
     )
 
 
@@ -130,7 +189,8 @@ def aggregate_indices(
     status: NDArray[np.int8],
     confidence_level: float,
     keep: int = 0,
-) -> dict[str, Estimate]:
+    weight: Array | None = None,
+) -> Indices:
     """Estimate variance-weighted means of the indices over units, with intervals.
 
     The aggregate is the ratio of summed numerators to summed variances (Gamboa, Janon, Klein,
@@ -138,35 +198,23 @@ def aggregate_indices(
     first and the interval is over replicates.
 
     Args:
-        moments: the sums of all replicates.
+        moments: the sums of all replicates, of units or already summed over some of them
+            (`summed_over`).
         status: ``(*unit)``; units that are not fine are left out.
         confidence_level: of the intervals, in (0, 1).
         keep: leading unit dimensions that are kept: 0 aggregates over the layer, 1 over all but
             the channel.
+        weight: summed variances by which `summed_over` weighted the counts of non-zero products,
+            ``(*kept)``; by default those of ``moments`` itself, which holds all replicates then.
 
     Returns:
-        By name arrays ``(variable or pair, *kept)``.
+        Arrays ``(variable or pair, *kept)``.
     """
-    layout = moments.layout
-    names = (*layout.indices, "S2") if layout.pairs else layout.indices
-    axes = tuple(range(keep, len(moments.unit)))
-    fine = status == FINE
-
-    def over_units(sums: Array) -> Array:
-        leading = sums.ndim - fine.ndim
-        return np.where(fine, sums, 0.0).sum(axis=tuple(leading + axis for axis in axes))
-
-    variance = over_units(moments.variance)
-    return {
-        name: ratio(
-            over_units(moments.numerator(name)),
-            variance,
-            moments.blocks,
-            confidence_level,
-            moments.pair_counts if name == "S2" else None,
-        )
-        for name in names
-    }
+    whole = summed_over(moments, status == FINE, keep)
+    weight = whole.raw("variance").sum(axis=0) if weight is None else weight
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nonzero = whole.sums[:, whole.layout.sums["nonzero"]].sum(axis=0) / weight
+    return _indices(whole, nonzero, confidence_level)
 
 
 def _slices(units: int) -> Iterator[slice]:

@@ -30,6 +30,9 @@ class Moments:
         blocks: base points summed so far, ``(replicate,)``.
         sums: float64, ``(replicate, Layout.sum_rows, *unit)``.
         pair_counts: blocks' S2 products per pair, int64, ``(replicate, pair)``.
+        moved: steps in which a variable changed the stimulus, int64, ``(replicate, variable)``.
+        weighted: the counts of non-zero products are weighted by the units' variances, as
+            `summed_over` has them.
     """
 
     layout: Layout
@@ -37,6 +40,8 @@ class Moments:
     blocks: NDArray[np.int64]
     sums: NDArray[np.float64]
     pair_counts: NDArray[np.int64]
+    moved: NDArray[np.int64]
+    weighted: bool = False
 
     @classmethod
     def zeros(cls, layout: Layout, replicates: Sequence[int], unit: tuple[int, ...]) -> Moments:
@@ -49,6 +54,7 @@ class Moments:
             np.zeros(n, dtype=np.int64),
             np.zeros((n, layout.sum_rows, *unit)),
             np.zeros((n, len(layout.pairs)), dtype=np.int64),
+            np.zeros((n, layout.variables), dtype=np.int64),
         )
 
     @property
@@ -111,6 +117,7 @@ class Moments:
         else:
             add_star(flat, rows, sums)
             self.pair_counts[at] += blocks
+        self.moved[at] += moved_steps(layout, rows, order)
         self.blocks[at] += blocks
 
     def rounded(self) -> Moments:
@@ -152,20 +159,52 @@ def with_float32_bits(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return rounded
 
 
-def summed_over(moments: Moments, chosen: NDArray[np.bool_]) -> Moments:
-    """Sum over the chosen units of each entry of the leading unit dimension.
+def moved_steps(
+    layout: Layout, rows: NDArray[np.integer[Any]], order: NDArray[np.integer[Any]]
+) -> NDArray[np.int64]:
+    """Count the steps in which each variable changed the stimulus.
+
+    A block has two steps a variable: from x to y and back in the cycle, A to AB_i and B to BA_i in
+    the star. A step whose row repeats the row before it moved nothing.
 
     Args:
-        moments: units ``(lead, *rest)``, or without any dimension.
-        chosen: ``(*unit)``.
+        layout: of the design.
+        rows: which evaluation each row is, ``(block, row)``.
+        order: the cycle's permutations, ``(block, D)``; the star's is ignored.
 
     Returns:
-        Moments with units ``(lead,)``. Units are dependent: summed inside each replicate, they give
-        aggregates whose intervals hold (Gamboa, Janon, Klein, Lagnoux 2014).
+        ``(D,)``.
     """
-    lead = moments.unit[0] if moments.unit else 1
-    sums = np.where(chosen, moments.sums, 0.0).reshape(*moments.sums.shape[:2], lead, -1)
-    return replace(moments, sums=sums.sum(axis=-1))
+    n = layout.variables
+    if layout.design == "star":
+        forth, back = rows[:, 1 : n + 1] != rows[:, :1], rows[:, n + 1 : -1] != rows[:, -1:]
+        return (forth.sum(axis=0) + back.sum(axis=0)).astype(np.int64)
+    steps = rows != np.roll(rows, 1, axis=1)  # step k, with step 2 D in the place of step 0
+    moved = steps[:, 1 : n + 1].astype(np.int64) + np.roll(steps, -n, axis=1)[:, 1 : n + 1]
+    return np.bincount(order.reshape(-1), moved.reshape(-1), minlength=n).astype(np.int64)
+
+
+def summed_over(moments: Moments, chosen: NDArray[np.bool_], keep: int = 1) -> Moments:
+    """Sum over the chosen units, but for the leading unit dimensions.
+
+    Args:
+        moments: units ``(*kept, *rest)``.
+        chosen: ``(*unit)``.
+        keep: how many leading dimensions are kept; units without any dimension become one.
+
+    Returns:
+        Moments with units ``(*kept,)``. Units are dependent: summed inside each replicate, they
+        give aggregates whose intervals hold (Gamboa, Janon, Klein, Lagnoux 2014). The counts of
+        non-zero products are summed with the variances of the units over all replicates for
+        weights, so that over the summed variance they are a mean count.
+    """
+    kept = moments.unit[:keep] if moments.unit or not keep else (1,)
+    sums = np.where(chosen, moments.sums, 0.0)
+    if not moments.weighted:
+        weight = sums[:, moments.layout.sums["variance"]].sum(axis=0)
+        sums[:, moments.layout.sums["nonzero"]] *= weight
+    sums = sums.reshape(*sums.shape[:2], *kept, -1).sum(axis=-1)
+    return replace(moments, sums=sums, weighted=True)
 
 
 def join(slabs: Sequence[Moments]) -> Moments:
@@ -195,4 +234,5 @@ def merge(parts: Sequence[Moments]) -> Moments:
         merged.blocks[at] += part.blocks
         merged.sums[at] += part.sums
         merged.pair_counts[at] += part.pair_counts
+        merged.moved[at] += part.moved
     return merged

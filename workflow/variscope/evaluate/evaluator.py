@@ -52,6 +52,11 @@ class Evaluated:
         """Forward passes that it took."""
         return int(self.rows.max()) + 1
 
+    @property
+    def same_as(self) -> NDArray[np.int64]:
+        """The first row of its block that has a row's evaluation, ``(block, row)``."""
+        return (self.rows[:, :, None] == self.rows[:, None, :]).argmax(axis=2)
+
     def of_rows(self, layer: str) -> torch.Tensor:
         """Lay a layer's outputs out row by row, ``(block, row, *unit)``."""
         return self.outputs[layer][torch.from_numpy(self.rows).to(self.outputs[layer].device)]

@@ -63,7 +63,7 @@ def store_activations(
         for evaluated in evaluator.replicate(one, on_rows):
             cost.evaluations += evaluated.evaluations
             for name, writer in writers.items():
-                writer.append(evaluated.of_rows(name).cpu().numpy())
+                writer.append(evaluated.of_rows(name).cpu().numpy(), evaluated.same_as)
     for writer in writers.values():
         writer.close()
     return cost.total(folder)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from variscope.estimators import Layout, Moments
 from variscope.estimators.layout import DESIGNS, GROUP, LARGE, SMALL
+from variscope.estimators.moments import moved_steps
 from variscope.jobs import LOG
 
 # Units that are summed at once take about so much: so many arrays like the outputs are held.
@@ -128,6 +129,7 @@ class DeviceSums:
         self._sums = torch.zeros((layout.sum_rows, units), dtype=torch.float64, device=device)
         self._pairs = torch.from_numpy(layout.pair_table()).to(device)
         self._pair_counts = np.zeros(len(layout.pairs), dtype=np.int64)
+        self._moved = np.zeros(layout.variables, dtype=np.int64)
         self._blocks = 0
         self._add = add
 
@@ -145,6 +147,7 @@ class DeviceSums:
             self._pair_counts += np.bincount(pairs[pairs >= 0], minlength=len(self._pair_counts))
         else:
             self._pair_counts += len(rows)
+        self._moved += moved_steps(self._layout, rows, order)
         self._blocks += len(rows)
 
     def moments(self) -> Moments:
@@ -152,6 +155,7 @@ class DeviceSums:
         moments = Moments.zeros(self._layout, [self._replicate], self._unit)
         moments.sums[0] = self._sums.cpu().numpy().reshape(-1, *self._unit)
         moments.pair_counts[0] = self._pair_counts
+        moments.moved[0] = self._moved
         moments.blocks[0] = self._blocks
         return moments.rounded()
 

@@ -62,11 +62,23 @@ class ActivationsWriter:
         )
         chunked.write(group, "replicate", replicate, dimensions=("block",))
         chunked.write(group, "order", order, dimensions=("block", "position"))
+        self._group, self._same_as = group, np.zeros((blocks, rows), dtype=np.int32)
         self._buffer = np.empty((self._size, rows, *unit), dtype=np.float32)
         self._filled = self._written = 0
 
-    def append(self, outputs: NDArray[np.floating[Any]]) -> None:
-        """Add the next blocks, ``(block, row, *unit)``."""
+    def append(
+        self, outputs: NDArray[np.floating[Any]], same_as: NDArray[np.integer[Any]] | None = None
+    ) -> None:
+        """Add the next blocks.
+
+        Args:
+            outputs: ``(block, row, *unit)``.
+            same_as: the first row of the block with the same stimulus, ``(block, row)``; by
+                default its own number, no row repeats another.
+        """
+        start = self._written + self._filled
+        rows = np.arange(self._same_as.shape[1])
+        self._same_as[start : start + len(outputs)] = rows if same_as is None else same_as
         while len(outputs):
             taken = min(self._size - self._filled, len(outputs))
             self._buffer[self._filled : self._filled + taken] = outputs[:taken]
@@ -84,6 +96,7 @@ class ActivationsWriter:
         self._flush()
         if self._written != self._array.shape[0]:
             raise ValueError(f"{self._written} blocks written, {self._array.shape[0]} announced")
+        chunked.write(self._group, "same_as", self._same_as, dimensions=("block", "row"))
 
     def _flush(self) -> None:
         stop = self._written + self._filled
@@ -93,15 +106,25 @@ class ActivationsWriter:
 
 @dataclass(frozen=True)
 class StoredBlocks:
-    """Blocks of one replicate as read back: ``(block, row, *unit)`` and ``(block, D)``."""
+    """Blocks of one replicate as read back.
+
+    Attributes:
+        replicate: its number.
+        outputs: ``(block, row, *unit)``.
+        order: ``(block, D)``.
+        same_as: the first row of the block with the same stimulus, ``(block, row)``.
+    """
 
     replicate: int
     outputs: NDArray[np.float32]
     order: NDArray[np.int64]
+    same_as: NDArray[np.int32]
 
     def part(self, blocks: slice) -> StoredBlocks:
         """Return some of the blocks."""
-        return StoredBlocks(self.replicate, self.outputs[blocks], self.order[blocks])
+        return StoredBlocks(
+            self.replicate, self.outputs[blocks], self.order[blocks], self.same_as[blocks]
+        )
 
 
 class ActivationsReader:
@@ -117,6 +140,7 @@ class ActivationsReader:
         self.attributes = dict(group.attrs)
         self.replicate = chunked.read(chunked.open_array(group, "replicate"))
         self.order = chunked.read(chunked.open_array(group, "order"))
+        self.same_as = chunked.read(chunked.open_array(group, "same_as"))
         self.unit = tuple(self._array.shape[2:])
         self.dims = tuple(map(str, (self._array.metadata.dimension_names or ())[2:]))  # type: ignore[union-attr]
         chunked.check_complete(self._array)
@@ -134,4 +158,9 @@ class ActivationsReader:
             replicate = self.replicate[start:stop]
             for number in np.unique(replicate):
                 chosen = replicate == number
-                yield StoredBlocks(int(number), outputs[chosen], self.order[start:stop][chosen])
+                yield StoredBlocks(
+                    int(number),
+                    outputs[chosen],
+                    self.order[start:stop][chosen],
+                    self.same_as[start:stop][chosen],
+                )

@@ -26,7 +26,10 @@ def sum_activations(reader: ActivationsReader) -> Moments:
     )
     moments = Moments.zeros(layout, reader.replicate.tolist(), reader.unit)
     for stored in _batches(reader, int(str(reader.attributes["blocks_at_once"]))):
-        moments.update(stored.replicate, stored.outputs, stored.order)
+        blocks, rows = stored.outputs.shape[:2]
+        first = rows * np.arange(blocks)[:, None]
+        flat = stored.outputs.reshape(blocks * rows, *reader.unit)
+        moments.update(stored.replicate, flat, stored.order, first + stored.same_as)
     return moments.rounded()
 
 
@@ -53,6 +56,7 @@ def _join(parts: list[StoredBlocks]) -> StoredBlocks:
         parts[0].replicate,
         np.concatenate([part.outputs for part in parts]),
         np.concatenate([part.order for part in parts]),
+        np.concatenate([part.same_as for part in parts]),
     )
 
 
@@ -112,6 +116,13 @@ class MomentsWriter:
                     ("sum", *dims),
                 ),
                 ("pair_counts", "int64", (pairs,), (pairs,), ("pair",)),
+                (
+                    "moved",
+                    "int64",
+                    (layout.variables,),
+                    (layout.variables,),
+                    ("variable",),
+                ),
             )
         }
 
@@ -152,7 +163,7 @@ class MomentsReader:
         self._others: list[dict[str, NDArray[np.int64]]] = [
             {
                 name: chunked.read(chunked.open_array(group, name))
-                for name in ("replicate", "blocks", "pair_counts")
+                for name in ("replicate", "blocks", "pair_counts", "moved")
             }
             for group in groups
         ]
@@ -177,6 +188,7 @@ class MomentsReader:
                     others["blocks"],
                     chunked.read_part(array, part),
                     others["pair_counts"],
+                    others["moved"],
                 )
                 for array, others in zip(self._sums, self._others, strict=True)
             ]

@@ -67,9 +67,11 @@ def layer_dataset(
 
     Returns:
         The dataset of contract 4.3: per unit ``S1``, ``ST``, ``shapley``, ``S2``, ``mean``,
-        ``variance``, ``status``, ``S1_sparse``; the layer's aggregates ``S1_layer`` ...; those of
-        channels ``S1_channel`` ..., of tokens ``S1_token`` ... and of features ``S1_feature`` ...,
-        the last over the patches alone where there are some; the sums of all these, replicate by
+        ``variance``, ``status``, ``effective_blocks``; ``S1_sparse`` ... where a guard widened the
+        interval (`variscope.estimators.guards`); ``moved``; the layer's aggregates ``S1_layer``
+        ...; those of channels ``S1_channel`` ..., of tokens ``S1_token`` ... and of features
+        ``S1_feature`` ..., the last over the patches alone where there are some; the sums of all
+        these, replicate by
         replicate, ``numerator_S1_layer`` ..., ``variance_layer`` ..., from which
         `variscope.difference` makes paired intervals; sums over groups, ``shapley_group`` ...; and
         the layer's aggregates from the first k replicates, ``S1_layer_by_replicates`` ....
@@ -88,10 +90,11 @@ def layer_dataset(
         summed.append(summed_over(slab, found[-1].status == FINE))
         if tuple(dims) == ("token", "feature"):
             # One token after another, so that the sums are the same whatever the slabs are.
-            for token, fine_units in enumerate(found[-1].status == FINE):
+            weighted = summed_over(slab, found[-1].status == FINE, keep=2).sums
+            for token in range(slab.unit[0]):
                 if not len(counted) or counted[at + token]:
-                    one = np.where(fine_units, slab.sums[:, :, token], 0.0)
-                    feature = one if feature is None else np.add(feature, one, out=feature)
+                    one = weighted[:, :, token]
+                    feature = one.copy() if feature is None else np.add(feature, one, out=feature)
             at += slab.unit[0]
         if members:
             grouped.append(group_indices(slab, members, found[-1].status, confidence_level))
@@ -101,15 +104,20 @@ def layer_dataset(
     data: dict[str, xr.Variable] = {}
     for name, estimate in units.estimates.items():
         _add(data, name, LONG_NAMES[name], (_first(name), *dims), estimate)
+        _add_guard(data, name, (_first(name), *dims), units.guards[name])
     data["mean"] = _variable(dims, units.mean, "mean of the unit", "output")
     data["variance"] = _variable(dims, units.variance, "variance of the unit", "output^2")
     data["status"] = _variable(
         dims, units.status, "0 fine, 1 constant (indices NaN), 2 not finite (indices NaN)", "1"
     )
-    data["S1_sparse"] = _variable(
-        ("variable", *dims),
-        units.sparse.astype(np.int8),
-        "1 where S1 has too few non-zero products: its interval is [0, upper bound of ST]",
+    data["effective_blocks"] = _variable(
+        dims, units.effective_blocks, "blocks that the unit's variance is known to", "1"
+    )
+    moved = leading.moved.sum(axis=0)
+    data["moved"] = _variable(
+        ("variable",),
+        moved,
+        "steps in which the variable changed the stimulus; 0: not varied in this sample",
         "1",
     )
 
@@ -130,7 +138,8 @@ def layer_dataset(
         aggregates.append(("feature", replace(leading, sums=feature), ("feature",)))
     for of, sums, kept in aggregates:
         status = np.zeros(sums.unit, np.int8)  # units that are not fine are left out of the sums
-        estimates = aggregate_indices(sums, status, confidence_level, keep=len(kept))
+        found_of = aggregate_indices(sums, status, confidence_level, keep=len(kept))
+        estimates = found_of.estimates
         numerators = {name: sums.numerator(name) for name in estimates}
         if members:
             estimates["shapley_group"] = group_indices(sums, members, status, confidence_level)
@@ -140,6 +149,8 @@ def layer_dataset(
                 continue
             long_name = f"{LONG_NAMES[name]}, variance-weighted mean of the {of}"
             _add(data, f"{name}_{of}", long_name, (_first(name), *kept), estimate)
+            if name in found_of.guards:
+                _add_guard(data, f"{name}_{of}", (_first(name), *kept), found_of.guards[name])
             data[f"numerator_{name}_{of}"] = _variable(
                 ("replicate", _first(name), *kept),
                 numerators[name],
@@ -263,6 +274,7 @@ def _with_float32_bits(units: UnitIndices) -> UnitIndices:
             name: Estimate(*map(with_float32_bits, estimate))
             for name, estimate in units.estimates.items()
         },
+        effective_blocks=with_float32_bits(units.effective_blocks),
         mean=with_float32_bits(units.mean),
         variance=with_float32_bits(units.variance),
     )
@@ -272,16 +284,20 @@ def _by_replicates(
     leading: Moments, confidence_level: float
 ) -> tuple[np.ndarray, dict[str, Estimate]]:
     used = np.arange(2, len(leading.replicates) + 1)
+    whole = replace(leading, sums=leading.sums.sum(axis=2))
+    weight = whole.raw("variance").sum(axis=0)
     steps = []
     for k in used:
-        part = Moments(
-            leading.layout,
-            leading.replicates[:k],
-            leading.blocks[:k],
-            leading.sums[:k].sum(axis=2, keepdims=True),
-            leading.pair_counts[:k],
+        first = replace(
+            whole,
+            replicates=whole.replicates[:k],
+            blocks=whole.blocks[:k],
+            sums=whole.sums[:k],
+            pair_counts=whole.pair_counts[:k],
+            moved=whole.moved,  # a variable that moves later is no other than one that moved
         )
-        steps.append(aggregate_indices(part, np.zeros(1, np.int8), confidence_level))
+        status = np.zeros((), np.int8)
+        steps.append(aggregate_indices(first, status, confidence_level, weight=weight).estimates)
     return used, {
         name: Estimate(
             *(np.stack(bounds) for bounds in zip(*(s[name] for s in steps), strict=True))
@@ -296,6 +312,18 @@ def _first(name: str) -> str:
 
 def _variable(dims: Sequence[str], values: np.ndarray, long_name: str, units: str) -> xr.Variable:
     return xr.Variable(tuple(dims), values, {"long_name": long_name, "units": units})
+
+
+def _add_guard(
+    data: dict[str, xr.Variable], name: str, dims: tuple[str, ...], spoke: np.ndarray
+) -> None:
+    """Say where a guard widened the interval of an index."""
+    data[f"{name}_sparse"] = _variable(
+        dims,
+        spoke.astype(np.int8),
+        f"1 where too few terms are not zero: a guard widened the interval of {name}",
+        "1",
+    )
 
 
 def _add(

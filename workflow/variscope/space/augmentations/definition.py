@@ -83,7 +83,7 @@ class Parameter:
         """
         low, high = self.bounds(height, width)
         if self.integer:
-            return low + level(u, int(high - low) + 1)
+            return low + level(u, int(high - low) + 1).astype(np.float64)
         return low + u * (high - low)
 
     def with_bounds(self, bounds: Any, owner: str) -> Parameter:

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from variscope.estimators.guards import unseen_zeros
 from variscope.estimators.indices import FINE
-from variscope.estimators.intervals import Array, Estimate, ratio
+from variscope.estimators.intervals import Array, Estimate, ratio, relative_error
 from variscope.estimators.moments import Moments
 
 _UNITS_AT_ONCE = 8192
@@ -50,8 +51,12 @@ def group_indices(
 
     Returns:
         Arrays ``(group, *unit)``. The members' errors may cancel or add, so the numerators are
-        summed inside each replicate before the interval is made.
+        summed inside each replicate before the interval is made. Where members are exactly 0 and
+        the unit has too few effective blocks to say so, the upper end grows by what they may have
+        together (`variscope.estimators.guards`). NaN where no member moved in the sample.
     """
+    moved = moments.moved.sum(axis=0) > 0
+    varied = np.array([moved[list(group)].any() for group in groups]).reshape(-1, 1)
     units = int(np.prod(moments.unit))
     fine = status.reshape(-1) == FINE
     found = Estimate(*(np.full((len(groups), units), np.nan) for _ in Estimate._fields))
@@ -59,7 +64,12 @@ def group_indices(
         at = slice(start, start + _UNITS_AT_ONCE)
         part = moments.flat(at)
         sums = group_numerators(part, groups)
-        estimate = ratio(sums, part.variance, moments.blocks, confidence_level)
-        for whole, piece in zip(found, estimate, strict=True):
-            whole[:, at] = np.where(fine[at], piece, np.nan)
+        value, low, high = ratio(sums, part.variance, moments.blocks, confidence_level)
+        zero = (part.numerator("ST") == 0).all(axis=0) & moved[:, None]
+        relative = relative_error(part.variance, moments.blocks)
+        unseen, missed = unseen_zeros(zero, relative, confidence_level)
+        some = np.stack([unseen[list(group)].any(axis=0) for group in groups])
+        high = np.where(some, np.maximum(high, np.minimum(high + missed, 1.0)), high)
+        for whole, piece in zip(found, (value, low, high), strict=True):
+            whole[:, at] = np.where(fine[at] & varied, piece, np.nan)
     return Estimate(*(bound.reshape(len(groups), *moments.unit) for bound in found))

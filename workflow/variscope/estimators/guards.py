@@ -77,9 +77,7 @@ def guarded(
     found = dict(estimates)
     spoke = {name: np.zeros(e.value.shape, dtype=bool) for name, e in found.items()}
     variables = len(terms.nonzero)
-    with np.errstate(invalid="ignore"):
-        unseen = terms.zero & (terms.relative**2 > 1 / FEW_BLOCKS)
-        missed = np.minimum(1.0, -np.log((1 - confidence_level) / 2) * terms.relative**2)
+    unseen, missed = unseen_zeros(terms.zero, terms.relative, confidence_level)
     for name in ("ST", "shapley"):
         if name in found:
             found[name] = _reaching(found[name], unseen, 0.0, missed)
@@ -101,6 +99,24 @@ def guarded(
     spoke["S2"] = (few | spoke["S1"][i] | spoke["S1"][j]) & acts[i] & acts[j]
     found["S2"] = _reaching(found["S2"], spoke["S2"], 0.0, np.minimum(total[i], total[j]))
     return found, spoke
+
+
+def unseen_zeros(zero: Mask, relative: Array, confidence_level: float) -> tuple[Mask, Array]:
+    """Say which exact zeros may be more, and up to which share.
+
+    Args:
+        zero: every term is exactly 0, ``(variable, *unit)``.
+        relative: relative standard error of the variance, ``(*unit)``.
+        confidence_level: of the intervals.
+
+    Returns:
+        ``(variable, *unit)`` and the upper bound ``(*unit)``. Several such variables have no more
+        together: the bound is of the blocks in which any of them acts.
+    """
+    with np.errstate(invalid="ignore"):
+        unseen = zero & (relative**2 > 1 / FEW_BLOCKS)
+        missed = np.minimum(1.0, -np.log((1 - confidence_level) / 2) * relative**2)
+    return unseen, missed
 
 
 def _reaching(estimate: Estimate, where: Mask, low: Array | float, high: Array | float) -> Estimate:

@@ -1,9 +1,37 @@
-"""Which channels a picture shows, and a layer's map over all of its channels."""
+"""Maps of a layer: of channels, of patches; which are shown, and the map over all of them."""
 
 import numpy as np
 import xarray as xr
 
-from variscope.analyses.reading import estimate
+from variscope.analyses.reading import estimate, unit_dims
+
+
+def as_maps(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a layer of maps as it is, and one of tokens as the maps that its patches make.
+
+    The features take the place of the channels, and class and register tokens are left out: values
+    ``(..., token, feature)`` become ``(..., channel, y, x)``, row by row. Aggregates of features
+    are those of channels, and counts of units those of the patches.
+    """
+    if unit_dims(dataset) != ("token", "feature"):
+        return dataset
+    rows, columns = (int(size) for size in dataset.attrs["patch_grid"])
+    patches = dataset.isel(token=slice(dataset.sizes["token"] - rows * columns, None))
+    arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+    for name, values in patches.data_vars.items():
+        if {"token", "feature"} <= set(values.dims):
+            moved = values.transpose(..., "feature", "token")
+            shape = (*moved.shape[:-1], rows, columns)
+            dims = (*map(str, moved.dims[:-2]), "channel", "y", "x")
+            arrays[str(name)] = (dims, moved.values.reshape(shape))
+        elif "feature" in values.dims:
+            dims = tuple("channel" if dim == "feature" else str(dim) for dim in values.dims)
+            arrays[str(name).replace("_feature", "_channel")] = (dims, values.values)
+        elif "token" not in values.dims:
+            arrays[str(name)] = (tuple(map(str, values.dims)), values.values)
+    kept = {key: dataset[key].values for key in ("variable", "pair", "group") if key in dataset}
+    attributes = {key: value for key, value in dataset.attrs.items() if key != "unit_counts"}
+    return xr.Dataset(arrays, coords=kept, attrs=attributes)
 
 
 def channel_variance_share(dataset: xr.Dataset) -> xr.DataArray:

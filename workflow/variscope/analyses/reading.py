@@ -18,7 +18,6 @@ INDEX_NAMES = {
     "shapley_group": "sum of Shapley effects (not the effect of the group as one player)",
 }
 AUXILIARY = ("order", "class", "image", "part")
-UNIT_NAMES = {("channel", "y", "x"): "channel", ("neuron",): "neuron"}
 
 
 class Estimate(NamedTuple):
@@ -34,7 +33,11 @@ def layers(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 
     Raises ValueError where the tree has no layers.
     """
-    found = {name: node.to_dataset() for name, node in tree.children.items() if node.has_data}
+    found = {}
+    for name, node in tree.children.items():
+        if node.has_data:  # a node's own name holds no slash
+            data = node.to_dataset()
+            found[str(data.attrs.get("layer", name)) if "%2F" in name else name] = data
     if not found:
         raise ValueError("the study holds no layers: expected one child node with data a layer")
     return found
@@ -65,21 +68,31 @@ def main_index(tree: xr.DataTree) -> str:
 
 
 def unit_dims(dataset: xr.Dataset) -> tuple[str, ...]:
-    """Name the dimensions of a unit: ("channel", "y", "x"), ("neuron",) or ("unit_0", ...)."""
+    """Name a unit's dimensions, as ("channel", "y", "x"), ("token", "feature") or ("neuron",)."""
     return tuple(str(dim) for dim in dataset["variance"].dims)
 
 
 def is_map(dataset: xr.Dataset) -> bool:
-    """Say whether the layer is of feature maps of more than one pixel."""
-    variance = dataset["variance"]
+    """Say whether the layer is of maps of more than one pixel, or of patches with their grid."""
+    if unit_dims(dataset) == ("token", "feature"):
+        return int(np.prod(dataset.attrs.get("patch_grid", 1))) > 1
     if unit_dims(dataset) != ("channel", "y", "x"):
         return False
-    return variance.sizes["y"] * variance.sizes["x"] > 1
+    return dataset.sizes["y"] * dataset.sizes["x"] > 1
+
+
+def judged_dim(dataset: xr.Dataset) -> str:
+    """Name the dimension by whose aggregates units are judged: channel, feature; else empty."""
+    dims = unit_dims(dataset)
+    if len(dims) < 2:
+        return ""
+    return {"channel": "channel", "token": "feature"}.get(dims[0], "")
 
 
 def unit_name(dataset: xr.Dataset) -> str:
-    """Name what the table and the pictures single out in the layer: channel, neuron or unit."""
-    return UNIT_NAMES.get(unit_dims(dataset), "unit")
+    """Name what the table and the pictures single out: channel, feature, neuron or unit."""
+    dims = unit_dims(dataset)
+    return judged_dim(dataset) or (dims[0] if len(dims) == 1 else "unit")
 
 
 def variables(dataset: xr.Dataset) -> list[str]:

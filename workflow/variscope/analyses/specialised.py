@@ -8,8 +8,9 @@ difference from the runner-up's, the other variable with the highest share in th
 auxiliary variables included. Where the margin is positive the unit's variance is more that
 variable's than the runner-up's.
 
-In layers of feature maps a unit is a channel, judged by its variance-weighted aggregate, and the
-difference has its paired interval. In other layers it is a single unit, of which no sums of
+In layers of maps a unit is a channel, and in layers of tokens a feature (over the patches, where
+there are some), judged by its variance-weighted aggregate, and the difference has its paired
+interval. In other layers it is a single unit, of which no sums of
 replicates are kept: the margin is then the variable's lower bound minus the runner-up's upper
 bound, below which the difference's lower bound never falls. The bounds are those of one unit: that
 the best of many was chosen is not corrected for, so a chosen unit's share is, on average, somewhat
@@ -30,6 +31,7 @@ from variscope.analyses.reading import (
     AUXILIARY,
     INDEX_NAMES,
     estimate,
+    judged_dim,
     layers,
     main_index,
     unit_dims,
@@ -88,10 +90,10 @@ def specialised_units(
     Returns
     -------
     A table with one row a layer and variable, the largest margin first within a layer: layer, unit
-    (the channel or neuron number as text; "3, 17" where units have several dimensions), variable,
-    the index ("shapley"), low, high, runner_up ("" where there is no other variable),
-    runner_up_shapley, margin, S1, ST, and reason, one sentence made from these numbers. For
-    another index its name stands in the place of "shapley". The module says the criterion.
+    (the channel, feature or neuron number as text; "3, 17" where units have several dimensions),
+    variable, the index ("shapley"), low, high, runner_up ("" where there is no other variable),
+    runner_up_shapley, margin, S1, ST, and reason, one sentence made from these numbers. For another
+    index its name stands in the place of "shapley". The module says the criterion.
 
     Raises ValueError for a variable that the study does not have.
     """
@@ -114,12 +116,12 @@ def _layer_rows(
         raise ValueError(
             f"no variable {unknown[0]!r} in layer {layer!r}; it has {', '.join(names)}"
         )
-    value, low, high = _by_unit(data, index)  # each (variable, unit)
-    first, total = _by_unit(data, "S1")[0], _by_unit(data, "ST")[0]
+    value, low, high = by_unit(data, index)
+    first, total = by_unit(data, "S1")[0], by_unit(data, "ST")[0]
     # Variables that never moved in the sample have no index in any unit.
     varied = np.isfinite(value).any(axis=1)
     usable = np.isfinite(value[varied]).all(axis=0) & np.isfinite(low[varied]).all(axis=0)
-    if not _aggregated(data):
+    if not judged_dim(data):
         usable &= np.asarray(data["status"]).reshape(-1) == 0
     rows: list[dict[str, object]] = []
     for variable in wanted or names:
@@ -167,21 +169,16 @@ def _difference(
     other: Estimate,
 ) -> Estimate:
     """Return by how much a unit's share exceeds another: paired, or what holds in any case."""
-    if not _aggregated(data):
+    if not (dim := judged_dim(data)):
         return Estimate(share.value - other.value, share.low - other.high, share.high - other.low)
     level = float(data.attrs["confidence_level"])
-    first, second = (aggregate(data.isel(channel=unit), name, index, "channel") for name in names)
+    first, second = (aggregate(data.isel({dim: unit}), name, index, dim) for name in names)
     return subtract(first, second, level).estimate
 
 
-def _aggregated(data: xr.Dataset) -> bool:
-    """Say whether units are judged as channels, by their aggregates."""
-    return unit_dims(data) == ("channel", "y", "x")
-
-
-def _by_unit(data: xr.Dataset, index: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return an index and its bounds as three arrays (variable, unit), channels where maps."""
-    found = estimate(data, f"{index}_channel" if _aggregated(data) else index)
+def by_unit(data: xr.Dataset, index: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return an index and its bounds as three arrays (variable, unit): channels, or features."""
+    found = estimate(data, f"{index}_{judged_dim(data)}" if judged_dim(data) else index)
     count = data.sizes["variable"]
     value, low, high = (
         np.asarray(part.transpose("variable", ...), dtype=float).reshape(count, -1)
@@ -192,7 +189,7 @@ def _by_unit(data: xr.Dataset, index: str) -> tuple[np.ndarray, np.ndarray, np.n
 
 def _unit_text(data: xr.Dataset, unit: int) -> str:
     """Write a unit's place in its layer: "12", or "3, 17" where it has several dimensions."""
-    if _aggregated(data):
+    if judged_dim(data):
         return str(unit)
     shape = [data.sizes[dim] for dim in unit_dims(data)]
     return ", ".join(str(int(k)) for k in np.unravel_index(unit, shape))

@@ -1,4 +1,4 @@
-"""The summary table: what each layer and channel is sensitive to, with intervals."""
+"""The summary table: what layers, channels, tokens and features are sensitive to."""
 
 from __future__ import annotations
 
@@ -13,28 +13,32 @@ QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 FIRST = {"S1": "variable", "ST": "variable", "shapley": "variable", "S2": "pair",
          "shapley_group": "group"}  # fmt: skip
 
+# Dimensions whose aggregates the stores hold.
+KEPT = ("channel", "token", "feature")
+
 COLUMNS = (
-    "design", "layer", "channel", "variable", "index", "weighted_mean", "low", "high",
+    "design", "layer", *KEPT, "variable", "index", "weighted_mean", "low", "high",
     "confidence_level", *QUANTILES, "units",
 )  # fmt: skip
 
 
 def summary_table(study: xr.DataTree) -> pd.DataFrame:
-    """Summarise every layer, then every channel of every layer of feature maps.
+    """Summarise every layer, then every channel, token and feature of every layer that has some.
 
     Args:
         study: one node a layer (contract 4.3).
 
     Returns:
-        One row for each layer (``channel`` empty), variable (pair for S2, group for
-        ``shapley_group``) and index, then one
-        for each channel. ``weighted_mean`` is the variance-weighted mean over the units, a ratio of
-        summed numerators to summed variances, with ``low`` and ``high`` its confidence bounds;
-        the quantiles are those of the units' own indices, and ``units`` how many are fine.
+        One row for each layer (``channel``, ``token`` and ``feature`` empty), variable (pair for
+        S2, group for ``shapley_group``) and index, then one for each channel, and of layers of
+        tokens for each token, and for each feature over the patches. ``weighted_mean`` is the
+        variance-weighted mean over the units, a ratio of summed numerators to summed variances,
+        with ``low`` and ``high`` its confidence bounds; the quantiles are those of the units' own
+        indices, and ``units`` how many are fine.
     """
     layers = [node.to_dataset() for node in study.children.values()]
     rows = [row for layer in layers for row in _layer_rows(layer)]
-    rows += [row for layer in layers for row in _channel_rows(layer)]
+    rows += [row for layer in layers for dim in KEPT for row in _kept_rows(layer, dim)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -44,28 +48,30 @@ def _layer_rows(layer: xr.Dataset) -> list[dict[str, object]]:
         if f"{index}_layer" not in layer:
             continue
         values = layer[index].to_numpy().reshape(layer.sizes[first], -1)
-        rows += _rows(layer, index, "", f"{index}_layer", values, layer[first].to_numpy())
+        rows += _rows(layer, index, {}, f"{index}_layer", values, layer[first].to_numpy())
     return rows
 
 
-def _channel_rows(layer: xr.Dataset) -> list[dict[str, object]]:
+def _kept_rows(layer: xr.Dataset, dim: str) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    if "S1_channel" not in layer:
+    if f"S1_{dim}" not in layer:
         return rows
-    for channel in range(layer.sizes["channel"]):
-        one = layer.isel(channel=channel)
+    if dim == "feature" and "patch" in (kinds := layer.get("token_kind", layer["token"])).values:
+        layer = layer.isel(token=np.flatnonzero(kinds.values == "patch"))
+    for place in range(layer.sizes[dim]):
+        one = layer.isel({dim: place})
         for index, first in FIRST.items():
-            if f"{index}_channel" in layer:
+            if f"{index}_{dim}" in layer:
                 values = one[index].to_numpy().reshape(layer.sizes[first], -1)
                 names = layer[first].to_numpy()
-                rows += _rows(one, index, channel, f"{index}_channel", values, names)
+                rows += _rows(one, index, {dim: place}, f"{index}_{dim}", values, names)
     return rows
 
 
 def _rows(
     layer: xr.Dataset,
     index: str,
-    channel: int | str,
+    place: dict[str, int],
     aggregate: str,
     values: np.ndarray,
     names: np.ndarray,
@@ -81,7 +87,7 @@ def _rows(
         {
             "design": layer.attrs["design"],
             "layer": layer.attrs["layer"],
-            "channel": channel,
+            **{dim: place.get(dim, "") for dim in KEPT},
             "variable": str(name),
             "index": index,
             "weighted_mean": means[k],

@@ -16,6 +16,7 @@ from matplotlib.image import AxesImage
 from variscope.figures.style import SMALL, bare_axes, hatch_ground, share_colormap
 
 SHARE_TICKS = (0, 0.05, 0.2, 0.5, 1)
+LONGEST = 4.0  # the sides of a cell, one over the other
 TITLE_SLANT = 32.0  # degrees
 
 
@@ -31,14 +32,19 @@ def draw_map(
     norm: Normalize | None = None,
     cmap: Colormap | None = None,
 ) -> AxesImage:
-    """Draw a map (y, x), undefined pixels hatched; the scale is that of shares unless given."""
+    """Draw a map (y, x), undefined pixels hatched; the scale is that of shares unless given.
+
+    Pixels are square, but for maps that would then be no more than a line.
+    """
     hatch_ground(ax)
+    rows, columns = np.shape(values)
+    stretched = not 1 / LONGEST <= rows / columns <= LONGEST
     image = ax.imshow(
         np.ma.masked_invalid(np.asarray(values, dtype=float)),
         norm=norm or share_scale(),
         cmap=cmap or share_colormap(),
         interpolation="nearest",
-        aspect="equal",
+        aspect="auto" if stretched else "equal",
     )
     bare_axes(ax)
     return image
@@ -80,8 +86,10 @@ def cell_size(
     """Return width and height in inches of a grid's cells.
 
     `room` is the width for all columns, `aspect` height over width of a map, `largest` the longest
-    side that a cell may have.
+    side that a cell may have. A cell is never more than four times as long as it is wide, or wide
+    as it is long: it has room for its labels, and longer maps fill it.
     """
+    aspect = min(max(aspect, 1 / LONGEST), LONGEST)
     width = min((room - gap * (columns - 1)) / columns, largest, largest / aspect)
     return width, width * aspect
 

@@ -8,8 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from variscope.analyses.channels import as_maps
 from variscope.analyses.pairs import pair_map_over_channels, pair_places, separated_pairs
-from variscope.analyses.reading import confidence_percent, estimate, is_map, unit_counts, variables
+from variscope.analyses.reading import (
+    confidence_percent,
+    estimate,
+    is_map,
+    unit_counts,
+    unit_name,
+    variables,
+)
 from variscope.analyses.wording import count_text
 from variscope.figures.grids import (
     TITLE_SLANT,
@@ -59,11 +67,12 @@ def pair_maps(dataset: xr.Dataset) -> Figure:
     return _map_triangle(dataset) if is_map(dataset) else _strip_triangle(dataset)
 
 
-def _map_triangle(dataset: xr.Dataset) -> Figure:
+def _map_triangle(layer: xr.Dataset) -> Figure:
+    dataset = as_maps(layer)
     maps = np.asarray(pair_map_over_channels(dataset), dtype=float)
     top = max(float(np.nanmax(maps, initial=0.0)), SMALLEST_SCALE)
     norm = PowerNorm(0.5, 0.0, top, clip=True)
-    counts = unit_counts(dataset)
+    counts = unit_counts(layer)
     missing = counts["constant"] + counts["not_finite"]
     note = f"all {count_text(counts['fine'], 'unit')} defined"
     if missing:
@@ -71,7 +80,7 @@ def _map_triangle(dataset: xr.Dataset) -> Figure:
             f"left out of the mean: {counts['constant']:,} constant and "
             f"{counts['not_finite']:,} not finite of {count_text(missing + counts['fine'], 'unit')}"
         )
-    what = f"Pair index S2, mean over all {dataset.sizes['channel']} channels"
+    what = f"Pair index S2, mean over all {dataset.sizes['channel']} {unit_name(layer)}s"
     figure, axes = _triangle(dataset, maps.shape[1] / maps.shape[2], what, note, bottom=0.42)
     for pair, values in zip(pair_places(dataset), maps, strict=True):
         image = draw_map(axes[pair], values, norm=norm)

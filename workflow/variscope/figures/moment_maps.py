@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from variscope.analyses.channels import leading_channels
-from variscope.analyses.reading import is_map, unit_counts
+from variscope.analyses.channels import as_maps, leading_channels
+from variscope.analyses.reading import is_map, unit_counts, unit_name
 from variscope.analyses.wording import count_text
 from variscope.figures.grids import cell_size, draw_map, map_grid, row_label
 from variscope.figures.style import (
@@ -24,7 +24,7 @@ from variscope.figures.style import (
     study_name,
     titled,
 )
-from variscope.figures.unit_maps import MOST_BARS
+from variscope.figures.unit_maps import MOST_BARS, shown_ranks
 
 QUANTITIES = ("mean", "variance", "coefficient\nof variation")
 TOP_QUANTILE = 0.98
@@ -46,10 +46,10 @@ def quantities(dataset: xr.Dataset) -> list[np.ndarray]:
 def moments(dataset: xr.Dataset, *, channels: int | Sequence[int] = 7) -> Figure:
     """Show the mean, the variance and the coefficient of variation of a layer's units.
 
-    Feature maps: one row a quantity with its own scale, one column a channel; `channels` is how
-    many (those that carry most of the layer's variance) or which. The scale of the coefficient
-    ends at its 98th percentile, as means near 0 make it arbitrarily large. Other layers: the
-    units sorted by each quantity.
+    Maps, of patches as well: one row a quantity with its own scale, one column a channel;
+    `channels` is how many (those that carry most of the layer's variance) or which. The scale of
+    the coefficient ends at its 98th percentile, as means near 0 make it arbitrarily large. Other
+    layers: the units sorted by each quantity.
     """
     if is_map(dataset):
         return _moment_maps(dataset, channels)
@@ -77,7 +77,8 @@ def _scale(values: np.ndarray, *, bounded: bool) -> Normalize:
     return Normalize(low, top if top > low else low + 1.0)
 
 
-def _moment_maps(dataset: xr.Dataset, channels: int | Sequence[int]) -> Figure:
+def _moment_maps(layer: xr.Dataset, channels: int | Sequence[int]) -> Figure:
+    dataset, noun = as_maps(layer), unit_name(layer)
     chosen = (
         leading_channels(dataset, channels) if isinstance(channels, int) else [*map(int, channels)]
     )
@@ -101,7 +102,8 @@ def _moment_maps(dataset: xr.Dataset, channels: int | Sequence[int]) -> Figure:
             image = draw_map(axes[row, column], part[column], norm=norm, cmap=quantity_colormap())
         row_label(axes[row, 0], name)
         foot = size[1] - top - row * (height + gap) - height
-        place = (size[0] - right + 0.08, foot + 0.04, 0.09, height - 0.08)
+        margin = min(0.04, height / 4)
+        place = (size[0] - right + 0.08, foot + margin, 0.09, height - 2 * margin)
         bar_axes = figure.add_axes(
             (place[0] / size[0], place[1] / size[1], place[2] / size[0], place[3] / size[1])
         )
@@ -111,9 +113,9 @@ def _moment_maps(dataset: xr.Dataset, channels: int | Sequence[int]) -> Figure:
         bar.ax.locator_params(nbins=4)
         bar.outline.set_linewidth(0.4)
     for ax, channel in zip(axes[0], chosen, strict=True):
-        ax.set_title(f"channel {channel}", fontsize=SMALL, pad=3)
-    title = titled("Mean and variance under the study", study_name(dataset))
-    set_title(figure, f"{title}\n{_status_note(dataset)}", height=0.06)
+        ax.set_title(f"{noun} {channel}", fontsize=SMALL, pad=3)
+    title = titled("Mean and variance under the study", study_name(layer))
+    set_title(figure, f"{title}\n{_status_note(layer)}", height=0.06)
     return figure
 
 
@@ -124,9 +126,10 @@ def draw_quantity(ax: Axes, values: np.ndarray) -> list[Artist]:
     """
     defined = np.flatnonzero(np.isfinite(values))
     units = defined[np.argsort(-values[defined], kind="stable")]
-    finite = values[units]
     plain_axes(ax)
-    place = np.arange(len(finite))
+    place = shown_ranks(len(units))
+    units = units[place]
+    finite = values[units]
     if len(values) <= MOST_BARS:
         ax.set_xticks(place, [str(unit) for unit in units])
         if len(units) > 12:

@@ -7,14 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
+from variscope.analyses.channels import as_maps
 from variscope.analyses.reading import (
     INDEX_NAMES,
     confidence_percent,
     estimate,
     is_map,
+    judged_dim,
     unit_name,
     variables,
 )
+from variscope.analyses.specialised import by_unit
 from variscope.analyses.wording import share_text, variable_label
 from variscope.figures.grids import (
     cell_size,
@@ -44,10 +47,10 @@ OTHERS = "0.72"
 def specialised(dataset: xr.Dataset, table: pd.DataFrame) -> Figure:
     """Show the units that a table of `specialised_units` names in this layer, over all variables.
 
-    Feature maps: one row a chosen channel, one column a variable, on one scale from 0 to 1, the
-    variable that the channel was chosen for framed. Other layers: one panel a chosen unit with a
-    bar and an interval for each variable. Rows of other layers are passed over; a layer without
-    a specialised unit gives a picture that says so.
+    Maps: one row a chosen channel, or feature of tokens, one column a variable, on one scale from 0
+    to 1, the variable that the channel was chosen for framed. Other layers: one panel a chosen unit
+    with a bar and an interval for each variable. Rows of other layers are passed over; a layer
+    without a specialised unit gives a picture that says so.
     """
     layer = dataset.attrs.get("layer")
     # Layers named by numbers, as those of nn.Sequential, come back from a file as numbers.
@@ -70,7 +73,8 @@ def _nothing(dataset: xr.Dataset) -> Figure:
     return figure
 
 
-def _chosen_maps(dataset: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
+def _chosen_maps(layer: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
+    dataset, noun = as_maps(layer), unit_name(layer)
     value = estimate(dataset, index).value.transpose("variable", "channel", "y", "x")
     names = variables(dataset)
     left, bottom, gap = 1.2, 0.42, 0.05
@@ -91,13 +95,13 @@ def _chosen_maps(dataset: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
             if name == row["variable"]:
                 _frame(axes[k, column])
         chosen_for = variable_label(str(row["variable"]))
-        text = f"channel {channel}\n{chosen_for} {share_text(float(row[index]))}"
+        text = f"{noun} {channel}\n{chosen_for} {share_text(float(row[index]))}"
         row_label(axes[k, 0], text)
     column_titles(list(axes[0]), labels(names))
     assert image is not None
     share_bar(figure, image, bottom=0.2, label="share of the unit's variance")
-    title = titled(f"Most specialised channels by {INDEX_NAMES[index]}", study_name(dataset))
-    set_title(figure, f"{title}\n{undefined_note(dataset)}", height=0.06)
+    title = titled(f"Most specialised {noun}s by {INDEX_NAMES[index]}", study_name(layer))
+    set_title(figure, f"{title}\n{undefined_note(layer)}", height=0.06)
     return figure
 
 
@@ -128,12 +132,8 @@ def draw_unit(
 
 def _chosen_bars(dataset: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
     names = variables(dataset)
-    found = estimate(dataset, index)
-    value, low, high = (
-        np.asarray(part.transpose("variable", ...), dtype=float).reshape(len(names), -1)
-        for part in found
-    )
-    shape = dataset["variance"].shape
+    value, low, high = by_unit(dataset, index)
+    shape = (value.shape[1],) if judged_dim(dataset) else dataset["variance"].shape
     columns = min(2, len(rows))
     lines = -(-len(rows) // columns)
     figure = new_figure(1.15 * lines + 1.1)
@@ -143,8 +143,6 @@ def _chosen_bars(dataset: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
         ax.set_visible(False)
     for k, (ax, row) in enumerate(zip(axes.flat, rows.to_dict("records"), strict=False)):
         place = tuple(int(part) for part in str(row["unit"]).split(","))
-        # A layer of 1 x 1 maps is drawn as a vector of its channels.
-        place += (0,) * (len(shape) - len(place))
         unit = int(np.ravel_multi_index(place, shape))
         chosen = names.index(str(row["variable"]))
         draw_unit(ax, value[:, unit], low[:, unit], high[:, unit], chosen=chosen)

@@ -7,8 +7,10 @@ import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from variscope.analyses.channels import (
+    as_maps,
     channel_variance_share,
     leading_channels,
     map_over_channels,
@@ -20,9 +22,10 @@ from variscope.analyses.reading import (
     estimate,
     is_map,
     unit_counts,
+    unit_name,
     variables,
 )
-from variscope.analyses.wording import count_text, variable_label
+from variscope.analyses.wording import count_text, share_text, variable_label
 from variscope.figures.grids import (
     cell_size,
     column_titles,
@@ -30,6 +33,7 @@ from variscope.figures.grids import (
     map_grid,
     row_label,
     share_bar,
+    share_scale,
     title_room,
 )
 from variscope.figures.style import (
@@ -41,12 +45,25 @@ from variscope.figures.style import (
     new_figure,
     plain_axes,
     set_title,
+    share_colormap,
     study_name,
+    text_color,
     titled,
     variable_styles,
 )
 
 MOST_BARS = 24
+MOST_POINTS = 1500  # of a line: more make the file large, and nothing to see
+MOST_OTHER_TOKENS = 8
+TOKEN_CELL = 0.16  # inches
+
+
+def shown_ranks(count: int) -> np.ndarray:
+    """Return the ranks of so many sorted units that a line is drawn through, both ends among them.
+
+    All of them up to `MOST_POINTS`, evenly spaced ones beyond.
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int))
 
 
 def maps(
@@ -54,15 +71,16 @@ def maps(
 ) -> Figure:
     """Show a layer's index unit by unit, for every variable, on one scale from 0 to 1.
 
-    Feature maps: the variance-weighted mean over all channels, then some channels, as rows; the
-    variables as columns. `channels` is how many (those that carry most of the layer's variance) or
-    which. Undefined pixels are gray and hatched. Other layers: for each variable the units sorted
-    by their share, with their intervals.
+    Maps: the variance-weighted mean over all channels, then some channels, as rows; the variables
+    as columns. Of tokens the patches are maps, features stand for channels, and the aggregates of
+    class and register tokens follow as cells of their own. `channels` is how many (those that carry
+    most of the layer's variance) or which. Undefined pixels are gray and hatched. Other layers: for
+    each variable the units sorted by their share, with their intervals.
 
     Raises ValueError where the layer does not hold the index.
     """
     if is_map(dataset):
-        return _channel_maps(dataset, index, channels)
+        return _unit_maps(dataset, index, channels)
     return _sorted_units(dataset, index)
 
 
@@ -80,7 +98,9 @@ def undefined_note(dataset: xr.Dataset) -> str:
     )
 
 
-def _channel_maps(dataset: xr.Dataset, index: str, channels: int | Sequence[int]) -> Figure:
+def _unit_maps(layer: xr.Dataset, index: str, channels: int | Sequence[int]) -> Figure:
+    dataset, noun = as_maps(layer), unit_name(layer)
+    others = other_tokens(layer)
     value = estimate(dataset, index).value.transpose("variable", "channel", "y", "x")
     names = variables(dataset)
     chosen = (
@@ -93,6 +113,11 @@ def _channel_maps(dataset: xr.Dataset, index: str, channels: int | Sequence[int]
     width, height = cell_size(len(names), aspect, room=WIDTH - left - right, largest=0.9)
     right = WIDTH - left - len(names) * (width + gap) + gap
     rows = 1 + len(chosen)
+    cells = [
+        np.asarray(estimate(layer, f"{index}_token").value.transpose("token", ...)[token], float)
+        for token in others
+    ]
+    bottom += len(cells) * (TOKEN_CELL + gap)
     figure = new_figure(
         top + bottom + rows * (height + gap) - gap + 0.08, width=WIDTH, constrained=False
     )
@@ -105,15 +130,49 @@ def _channel_maps(dataset: xr.Dataset, index: str, channels: int | Sequence[int]
         image = draw_map(axes[0, column], mean[column])
         for row, channel in enumerate(chosen, start=1):
             draw_map(axes[row, column], np.asarray(value[column, channel]))
-    row_label(axes[0, 0], f"all {value.sizes['channel']}\nchannels")
+    row_label(axes[0, 0], f"all {value.sizes['channel']}\n{noun}s")
     for row, channel in enumerate(chosen, start=1):
-        row_label(axes[row, 0], f"channel {channel}\n({100 * float(share[channel]):.1f} %)")
+        row_label(axes[row, 0], f"{noun} {channel}\n({100 * float(share[channel]):.1f} %)")
     column_titles(list(axes[0]), labels(names))
     assert image is not None
+    total = figure.get_size_inches()[1]
+    for row, (token, shares) in enumerate(zip(others, cells, strict=True)):
+        foot = bottom - gap - TOKEN_CELL - row * (TOKEN_CELL + gap)
+        for column, number in enumerate(shares):
+            place = (left + column * (width + gap), foot, width, TOKEN_CELL)
+            inches = (WIDTH, total, WIDTH, total)
+            ax = figure.add_axes(tuple(p / s for p, s in zip(place, inches, strict=True)))
+            draw_token(ax, number)
+            if column == 0:
+                row_label(ax, others[token])
     share_bar(figure, image, bottom=0.2, label="share of the unit's variance")
-    title = titled(INDEX_NAMES[index], study_name(dataset))
-    set_title(figure, f"{title}\n{undefined_note(dataset)}", height=0.06)
+    title = titled(INDEX_NAMES[index], study_name(layer))
+    set_title(figure, f"{title}\n{undefined_note(layer)}", height=0.06)
     return figure
+
+
+def other_tokens(layer: xr.Dataset) -> dict[int, str]:
+    """Name the tokens that are no patches by their numbers: {0: "class token"}."""
+    if "token_kind" not in layer.coords:
+        return {}
+    kinds = [str(kind) for kind in layer["token_kind"].values]
+    found = [(k, kind) for k, kind in enumerate(kinds) if kind not in ("patch", "token")]
+    return {
+        k: f"{kind} token" if kinds.count(kind) == 1 else f"{kind} {k - kinds.index(kind)}"
+        for k, kind in found[:MOST_OTHER_TOKENS]
+    }
+
+
+def draw_token(ax: Axes, share: float) -> Text:
+    """Draw the aggregate of a token that is no patch: a cell in the colour of its share."""
+    image = draw_map(ax, np.array([[share]]))
+    image.set_extent((0, 1, 0, 1))
+    ax.set_aspect("auto")
+    defined = np.isfinite(share)
+    color = text_color(share_colormap()(share_scale()(share))) if defined else "black"
+    return ax.text(
+        0.5, 0.45, share_text(share, 2), ha="center", va="center", fontsize=SMALL, color=color
+    )
 
 
 def draw_sorted(
@@ -121,12 +180,14 @@ def draw_sorted(
 ) -> tuple[list[Artist], np.ndarray]:
     """Draw the shares (unit,) of one variable, the largest first, with their intervals.
 
-    Few units are bars with error bars, named by their number; many are a line with a band.
-    Undefined units are left out. Returns the artists and the unit numbers from left to right.
+    Few units are bars with error bars, named by their number; many are a line with a band, and of
+    more than can be told apart only evenly spaced ranks are drawn. Undefined units are left out.
+    Returns the artists and the unit numbers from left to right.
     """
     defined = np.flatnonzero(np.isfinite(value))
     units = defined[np.argsort(-value[defined], kind="stable")]
-    place = np.arange(len(units))
+    place = shown_ranks(len(units))
+    units = units[place]
     artists: list[Artist] = []
     if len(units) and len(value) <= MOST_BARS:
         # Lengths are measured from the estimate; a bound on its wrong side has length 0.
@@ -147,7 +208,7 @@ def draw_sorted(
             ax.fill_between(place, low[units], high[units], color=style.color, alpha=0.25, lw=0)
         )
         artists.extend(ax.plot(place, value[units], color=style.color, linewidth=1.1))
-        ax.set_xlim(0, max(len(units) - 1, 1))
+        ax.set_xlim(0, max(int(place[-1]), 1))
     else:
         ax.text(0.5, 0.5, "undefined", ha="center", transform=ax.transAxes, fontsize=SMALL)
     return artists, units

@@ -15,7 +15,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from tiny import REPOSITORY, network, photographs
 from torch import nn
 from variscope import UserError, figures
+from variscope.analyses import specialised_units
 from variscope.config import settings
+from variscope.reporting import sentences
 from variscope.space.augmentations import Augmentation
 
 IMAGES, LABELS = photographs()
@@ -134,6 +136,18 @@ def test_two_networks_are_compared_on_the_same_images_alone():
     altered = decompose(images=IMAGES[::-1].copy())
     with pytest.raises(UserError, match="not paired: images is"):
         variscope.difference(one["2"], "image", altered["2"], "image")
+
+
+def test_an_augmentation_that_never_moves_is_said_to_be_not_varied():
+    still = {"name": "rolling", "rows": [0, 0], "columns": [0, 0]}
+    tree = decompose(variables=["hflip", still])
+    assert np.isnan(tree["2"].ST_layer.sel(variable="rolling"))
+    said = sentences.answer(tree)
+    assert any("Rolling is not varied in this sample" in sentence for sentence in said)
+    assert not any("olling" in s for s in said if "not varied" not in s)
+    assert not (specialised_units(tree)["runner_up"] == "rolling").any()
+    whole = tree["2"].shapley_group_layer.sel(group="all_augmentations")
+    assert float(whole) == pytest.approx(float(tree["2"].shapley_layer.sel(variable="hflip")))
 
 
 def test_two_sets_are_compared_by_their_replicates():

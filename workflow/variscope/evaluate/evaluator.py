@@ -112,7 +112,9 @@ class Evaluator:
         precision: str = "float32",
         compile: bool = False,
     ) -> None:
-        self.model = model.to(device).to(memory_format=torch.channels_last).eval()
+        volumes = any(parameter.ndim == 5 for parameter in model.parameters())
+        layout = torch.contiguous_format if volumes else torch.channels_last  # of four dimensions
+        self.model = model.to(device).to(memory_format=layout).eval()
         self.layers = tuple(layers)
         self.space = space
         self.images = images

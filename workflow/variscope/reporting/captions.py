@@ -34,18 +34,20 @@ CAPTIONS = {
         "does not give."
     ),
     "maps": (
-        "{index} at every unit. In feature maps each square is a channel's picture plane, each "
-        "column a variable; the first row is the variance-weighted mean over all channels, the "
-        "others are the channels that carry most of the layer's variance, with how much of it in "
-        "brackets. In other layers units are sorted by their share, with {level} intervals. All "
+        "{index} at every unit. In maps each square is a channel's picture plane, each column a "
+        "variable; the first row is the variance-weighted mean over all channels, the others are "
+        "the channels that carry most of the layer's variance, with how much of it in brackets. "
+        "Of tokens the patches are drawn as the grid that they were cut from, features stand for "
+        "channels, and class and register tokens, over all features, follow as numbers. In other "
+        "layers units are sorted by their share, with {level} intervals. All "
         "on one scale from 0 to 1. Units that never change have no share and are hatched or "
         "left out."
     ),
     "pair_maps": (
         "S2 of every pair of variables at every unit: what the two do together beyond what each "
-        "does by itself. In feature maps each cell is the picture plane, weighted by variance over "
-        "all channels. Note the scale: it is one for all cells, ends at the largest estimate, and "
-        "its colours are on the square root; estimates below 0, which are sampling noise, take the "
+        "does by itself. In maps each cell is the picture plane, or the grid of patches, weighted "
+        "by variance over all channels, or features. Note the scale: it is one for all cells, "
+        "ends at the largest estimate, and its colours are on the square root; estimates below 0, which are sampling noise, take the "
         "colour of 0. In other layers the units of each cell are sorted by their S2, with "
         "{level} intervals, which end where the cell does. Framed: pairs whose {level} interval "
         "for the whole layer leaves out 0; in the others much of what is seen may be noise. "

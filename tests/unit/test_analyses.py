@@ -14,6 +14,7 @@ from variscope.analyses import (
     specialised_units,
     wording,
 )
+from variscope.analyses.reading import layers as study_layers
 
 NAMES = ("erasing", "rolling", "image")
 
@@ -58,9 +59,19 @@ def test_each_augmentation_has_its_unit_ordered_by_margin():
         assert row["ST"] == float(data["ST"].sel(variable=row["variable"])[unit])
 
 
+def test_units_of_a_layer_of_scores_have_the_names_of_their_classes():
+    tree = synthetic.tree()
+    layer = next(n for n, d in study_layers(tree).items() if d["variance"].dims == ("neuron",))
+    names = [f"class {k}" for k in range(study_layers(tree)[layer].sizes["neuron"])]
+    table = specialised_units(tree, unit_names={layer: names})
+    named = table[table["layer"] == layer]
+    assert len(named) and (named["name"] == "class " + named["unit"]).all()
+    assert (table[table["layer"] != layer]["name"] == "").all()
+
+
 def test_columns_are_those_of_the_documentation():
     table = specialised_units(synthetic.tree())
-    before = ["layer", "unit", "variable", "shapley", "low", "high"]
+    before = ["layer", "unit", "name", "variable", "shapley", "low", "high"]
     after = ["runner_up", "runner_up_shapley", "margin", "S1", "ST", "reason"]
     assert list(table.columns) == before + after
     assert list(dict.fromkeys(table["layer"])) == ["conv1", "conv2", "conv3", "pool", "scores"]

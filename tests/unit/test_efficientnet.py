@@ -72,7 +72,8 @@ def test_hooks_see_what_the_modules_gave(network):
         kept[name], copied[name] = output, output.clone()
 
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode(), capture(network, names, keep):
+    layers = probe(network, names, (3, 64, 64))
+    with torch.inference_mode(), capture(network, layers, keep):
         network(images)
     assert set(kept) == set(names)
     for name, output in kept.items():

@@ -24,6 +24,7 @@ rule specialised:
         mem_mb=memory_of("indices"),
         runtime=60,
     params:
+        names=lambda wildcards: EXPERIMENT.unit_names(wildcards.model),
         code=code("analyses"),
     script:
         "../scripts/specialised.py"

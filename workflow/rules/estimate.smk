@@ -43,7 +43,9 @@ rule estimate:
     params:
         confidence_level=EXPERIMENT.config["confidence_level"],
         variables=lambda wildcards: study_of(wildcards).variables,
-        layers=lambda wildcards: [layer.to_json() for layer in study_of(wildcards).layers],
+        layers=lambda wildcards: [
+            layer.to_json() for layer in study_of(wildcards).layers
+        ],
         groups=lambda wildcards: EXPERIMENT.groups(wildcards.set),
         apply=lambda wildcards: EXPERIMENT.config["variable_sets"][wildcards.set][
             "apply"

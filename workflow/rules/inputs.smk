@@ -81,9 +81,20 @@ rule accuracy:
             for key, value in EXPERIMENT.model(wildcards.model).items()
             if key not in ("layers", "axes", "softmax")
         },
+        measured=lambda wildcards: EXPERIMENT.measured(wildcards.model)["measured"],
+        variable_sets=lambda wildcards: EXPERIMENT.measured(wildcards.model)[
+            "variable_sets"
+        ],
         # Apart from what follows from resources, in which Snakemake looks for no changes.
         threads=EXPERIMENT.config["evaluation"]["threads"],
         device=lambda wildcards, resources: device_of(resources),
-        code=code("train"),
+        code=lambda wildcards: (
+            code("train")
+            + (
+                code("agreement")
+                if EXPERIMENT.measured(wildcards.model)["variable_sets"]
+                else ""
+            )
+        ),
     script:
         "../scripts/accuracy.py"

@@ -8,4 +8,6 @@ from variscope.stores.atomic import new_file
 from variscope.stores.results import read_study
 
 with job(snakemake.log[0]), new_file(snakemake.output[0]) as file:
-    specialised_units(read_study(Path(snakemake.input[0]))).to_csv(file, index=False)
+    study = read_study(Path(snakemake.input[0]))
+    table = specialised_units(study, unit_names=snakemake.params.names)
+    table.to_csv(file, index=False)

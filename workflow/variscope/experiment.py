@@ -25,6 +25,7 @@ ROOMS = {
     "inputs": ("inputs/images.py", "inputs/table.py", "inputs/settings.py", "inputs/datasets",
                "inputs/decoding.py"),
     "train": ("inputs",),
+    "agreement": ("space", "evaluate/agreement.py"),
     "evaluate": ("inputs", "space", "designs", "evaluate", "stores/activations.py",
                  "stores/atomic.py", "stores/chunked.py"),
     "moments": ("estimators", "inputs/axes.py", "stores/activations.py", "stores/moments.py",
@@ -106,6 +107,19 @@ class Experiment:
             "layers": found["layers"],
             "files": model_files_digest(self.config["models"][name], self.folder),
         }
+
+    def measured(self, name: str) -> dict[str, Any]:
+        """What of a model's answers is measured, and the sets where it is its agreement."""
+        kind = self.found["models"][name]["answers"]["measured"]
+        sets = self.config["variable_sets"] if kind == "agreement" else ()
+        return {"measured": kind, "variable_sets": {s: self.variable_set(s) for s in sets}}
+
+    def unit_names(self, name: str) -> dict[str, list[str]]:
+        """The names of the classes that a model's layer of scores stands for, by the layer."""
+        answers = self.found["models"][name]["answers"]
+        if answers["scores"] is None or answers["names"] is None:
+            return {}
+        return {answers["scores"]: answers["names"]}
 
     def variable_set(self, name: str) -> dict[str, Any]:
         """What a space depends on."""

@@ -147,10 +147,11 @@ def _count(space: Any, kind: str, sizes: Mapping[str, int], seed: int) -> dict[s
 def _model(model: Mapping[str, Any], seed: int, images: Any, folder: Path) -> dict[str, Any]:
     import torch
 
+    from variscope.inputs.answers import answers_of
     from variscope.inputs.layers import probe
-    from variscope.inputs.models import build, check_weights
+    from variscope.inputs.models import build, categories, check_weights
     from variscope.inputs.opening import normalisation
-    from variscope.inputs.training import check_trainable
+    from variscope.inputs.training import check_trainable, normalised
 
     classes = len(images.classes)
     weights = check_weights(model["weights"], model["factory"], folder)
@@ -177,6 +178,9 @@ def _model(model: Mapping[str, Any], seed: int, images: Any, folder: Path) -> di
                 f"axes: those of {layer.name}, {layer.output}, are not known and are numbered; "
                 f'a line such as axes: {{"{layer.name}": "{_example(layer)}"}} names them'
             )
+    two = normalised(images.load([0, min(1, len(images) - 1)]), mean, std)
+    known = categories(model["factory"], model["weights"], folder)
+    answers = answers_of(network, layers[-1], two, images.classes, known)
     with torch.no_grad():
         parameters = sum(p.numel() for p in network.parameters())
     return {
@@ -185,6 +189,7 @@ def _model(model: Mapping[str, Any], seed: int, images: Any, folder: Path) -> di
         "std": std,
         "parameters": parameters,
         "weights": weights.kind,
+        "answers": answers,
         "notes": notes,
     }
 

@@ -19,7 +19,7 @@ flattered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +58,7 @@ def columns(index: str) -> list[str]:
     return [
         "layer",
         "unit",
+        "name",
         "variable",
         index,
         "low",
@@ -76,6 +77,7 @@ def specialised_units(
     index: str | None = None,
     among: Sequence[str] | None = None,
     per_layer: int | None = None,
+    unit_names: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """List, for each layer, the units whose variance is most one variable's.
 
@@ -85,15 +87,17 @@ def specialised_units(
     index: "shapley", "S1" or "ST"; without it, Shapley effects, or S1 where the design has none.
     among: the variables to find units for; without it, all but order, class, image and part, or
         all where the study has no other.
+    unit_names: what the units of a layer of scores stand for, by the layer: the network's classes.
     per_layer: keep that many rows a layer, those of the largest margin; without it, all.
 
     Returns
     -------
     A table with one row a layer and variable, the largest margin first within a layer: layer, unit
     (the channel, feature or neuron number as text; "3, 17" where units have several dimensions),
-    variable, the index ("shapley"), low, high, runner_up ("" where there is no other variable),
-    runner_up_shapley, margin, S1, ST, and reason, one sentence made from these numbers. For another
-    index its name stands in the place of "shapley". The module says the criterion.
+    name (of its class; "" where it is not known), variable, the index ("shapley"), low, high,
+    runner_up ("" where there is no other variable), runner_up_shapley, margin, S1, ST, and reason,
+    one sentence made from these numbers. For another index its name stands in the place of
+    "shapley". The module says the criterion.
 
     Raises ValueError for a variable that the study does not have.
     """
@@ -101,7 +105,11 @@ def specialised_units(
     rows: list[dict[str, object]] = []
     for layer, data in layers(tree).items():
         found = _layer_rows(layer, data, chosen, among)
-        rows.extend(found[:per_layer])
+        names = (unit_names or {}).get(layer, ())
+        for row in found[:per_layer]:
+            unit = str(row["unit"])
+            known = unit.isdigit() and int(unit) < len(names)
+            rows.append({**row, "name": names[int(unit)] if known else ""})
     return pd.DataFrame(rows, columns=columns(chosen))
 
 

@@ -153,7 +153,9 @@ def _chosen_bars(dataset: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
         ax.tick_params(axis="x", rotation=60)
         for label in ax.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
-        text = f"{noun} {row['unit']}: {variable_label(names[chosen])}"
+        # Table without names, or none known: the number stands for the unit.
+        name = row.get("name") or f"{noun} {row['unit']}"
+        text = f"{name}: {variable_label(names[chosen])}"
         ax.set_title(f"{text} {share_text(float(row[index]))}", fontsize=SMALL, loc="left", pad=2)
     figure.supylabel("share of the unit's variance", fontsize=SMALL)
     what = f"Most specialised {noun}s by {INDEX_NAMES[index]}, {confidence_percent(dataset)}"

@@ -2,6 +2,9 @@
 
 from variscope.reporting.page import (
     Accuracy,
+    AgreementRow,
+    Answered,
+    AnswerRow,
     ClassCount,
     Data,
     Picture,
@@ -16,6 +19,9 @@ from variscope.reporting.page import (
 
 __all__ = [
     "Accuracy",
+    "AgreementRow",
+    "AnswerRow",
+    "Answered",
     "ClassCount",
     "Data",
     "Picture",

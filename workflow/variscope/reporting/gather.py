@@ -16,6 +16,9 @@ from variscope.plan import LAYER_PICTURES, MIB, STUDY_PICTURES, Plan, StudyPlan
 from variscope.provenance import versions
 from variscope.reporting.page import (
     Accuracy,
+    AgreementRow,
+    Answered,
+    AnswerRow,
     ClassCount,
     Data,
     Picture,
@@ -137,6 +140,7 @@ def _study(
         for layer in layers
         for kind in LAYER_PICTURES
     ]
+    measured = json.loads((results / plan.model / "accuracy.json").read_text())
     return Study(
         model=plan.model,
         variable_set=plan.variable_set,
@@ -147,7 +151,13 @@ def _study(
             for variable in found["variable_sets"][plan.variable_set]["variables"]
         ],
         pictures=pictures,
-        accuracy=_accuracy(results / plan.model / "accuracy.json", config["confidence_level"]),
+        accuracy=_accuracy(measured, config["confidence_level"]),
+        answered=_answered(
+            measured,
+            found["models"][plan.model]["answers"],
+            plan.variable_set,
+            config["confidence_level"],
+        ),
         model_description="; ".join(described),
         specialised=pd.read_csv(
             specialised, dtype={"layer": str, "unit": str}, keep_default_na=False
@@ -172,18 +182,57 @@ def _variable(variable: Mapping[str, Any], variable_set: Mapping[str, Any]) -> V
     )
 
 
-def _accuracy(path: Path, confidence_level: float) -> Accuracy | None:
-    measured = json.loads(path.read_text())["valid"]
-    if measured["top1"] is None:
+def _accuracy(measured: Mapping[str, Any], confidence_level: float) -> Accuracy | None:
+    if measured["measured"] != "accuracy" or measured["valid"]["top1"] is None:
         return None
-    top1 = proportion(measured["top1"], measured["n"], confidence_level)
+    valid = measured["valid"]
+    top1 = proportion(valid["top1"], valid["n"], confidence_level)
     return Accuracy(
         top1=top1.value,
         low=top1.low,
         high=top1.high,
-        images=measured["n"],
-        classes=measured["classes"],
-        top5=None if measured["top5"] is None else measured["top5"] / measured["n"],
+        images=valid["n"],
+        classes=valid["classes"],
+        top5=None if valid["top5"] is None else valid["top5"] / valid["n"],
+        level=f"{100 * confidence_level:g} %",
+    )
+
+
+def _answered(
+    measured: Mapping[str, Any], answers: Mapping[str, Any], name: str, confidence_level: float
+) -> Answered | None:
+    """Return what stands for accuracy in a set, with the classes by their names."""
+    if measured["measured"] != "agreement":
+        return None
+    found, names = measured["sets"][name], answers["names"]
+    agreement = []
+    for row in found["agreement"]:
+        same = proportion(row["same"], row["n"], confidence_level)
+        agreement.append(
+            AgreementRow(
+                variable=row["variable"],
+                images=row["n"],
+                value=same.value,
+                low=same.low,
+                high=same.high,
+            )
+        )
+    return Answered(
+        outputs=answers["outputs"],
+        classes=len(found["answers"]),
+        answers=[
+            AnswerRow(
+                name=row["class"],
+                images=row["images"],
+                answers=", ".join(
+                    f"{names[output] if names else f'output {output}'} "
+                    f"{100 * count / row['images']:.0f} %"
+                    for output, count in row["answers"]
+                ),
+            )
+            for row in found["answers"]
+        ],
+        agreement=agreement,
         level=f"{100 * confidence_level:g} %",
     )
 

@@ -79,6 +79,40 @@ class Accuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnswerRow:
+    """What a network answers to the unaltered images of one class of the data, as text."""
+
+    name: str
+    images: int
+    answers: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgreementRow:
+    """The share of altered images, with bounds, whose answer is that of the unaltered one."""
+
+    variable: str
+    images: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What stands for accuracy where the data's classes are none of the network's `outputs`.
+
+    The last row of `agreement` is of all augmentations together.
+    """
+
+    outputs: int
+    classes: int
+    answers: Sequence[AnswerRow]
+    agreement: Sequence[AgreementRow]
+    level: str = "95 %"
+
+
+@dataclass(frozen=True, kw_only=True)
 class VariableRow:
     """One variable of a set: its kind ("augmentation" or "auxiliary"), factors, bounds, switch."""
 
@@ -142,6 +176,7 @@ class Study:
     variables: Sequence[VariableRow]
     pictures: Sequence[Picture] = ()
     accuracy: Accuracy | None = None
+    answered: Answered | None = None
     model_description: str = ""
     specialised: pd.DataFrame | None = None
 
@@ -297,24 +332,13 @@ def _view(study: Study) -> dict[str, object]:
     ]
     by_layer = [(name, entries) for name, entries in by_layer if entries]
     _refer_back(by_layer)
-    accuracy = study.accuracy
     return {
         "id": re.sub(r"[^a-z0-9]+", "-", study.name.lower()).strip("-"),
         "study": study,
         "level": level,
         "question": sentences.question(study.tree),
         "answer": sentences.answer(study.tree),
-        "accuracy": sentences.accuracy_sentence(
-            accuracy.top1,
-            accuracy.low,
-            accuracy.high,
-            accuracy.images,
-            accuracy.classes,
-            accuracy.part,
-            accuracy.level,
-        )
-        if accuracy
-        else "",
+        "accuracy": _measured(study),
         "status": sentences.status_sentence(study.tree),
         "counts": tables.unit_table(study.tree),
         "index": index,
@@ -323,6 +347,33 @@ def _view(study: Study) -> dict[str, object]:
         "pictures": general,
         "layers": by_layer,
     }
+
+
+def _measured(study: Study) -> str:
+    """Say how often the model is right, or agrees with itself, or that neither is measured."""
+    if study.answered is not None:
+        together = study.answered.agreement[-1]
+        return sentences.agreement_sentence(
+            together.value,
+            together.low,
+            together.high,
+            together.images,
+            study.answered.outputs,
+            study.answered.classes,
+            study.answered.level,
+        )
+    accuracy = study.accuracy
+    if accuracy is None:
+        return "Accuracy is not measured: the model's outputs are no scores of the data's classes."
+    return sentences.accuracy_sentence(
+        accuracy.top1,
+        accuracy.low,
+        accuracy.high,
+        accuracy.images,
+        accuracy.classes,
+        accuracy.part,
+        accuracy.level,
+    )
 
 
 def _refer_back(by_layer: list[tuple[str, list[dict[str, object]]]]) -> None:

@@ -147,6 +147,25 @@ def accuracy_sentence(
     return f"{sentence}; {against}, from which this cannot be told apart or is worse."
 
 
+def agreement_sentence(
+    value: float,
+    low: float,
+    high: float,
+    images: int,
+    outputs: int,
+    classes: int,
+    level: str = "95 %",
+) -> str:
+    """Say how often altered images get the answer of the unaltered one, and why not accuracy."""
+    text = f"{100 * value:.1f} % {interval_text(100 * low, 100 * high, 1)}"
+    return (
+        f"The {classes:,} classes of the data are not the {outputs:,} of the network, so there is "
+        "no accuracy; what is measured is agreement with its own answer. Of "
+        f"{count_text(images, 'image')} altered as in the study, {text} ({level} interval) get the "
+        "answer that the network gives to the unaltered image."
+    )
+
+
 def answer(tree: xr.DataTree, index: str | None = None) -> list[str]:
     """Answer a study's question in a few sentences, made from its layer aggregates.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
 
@@ -29,6 +31,35 @@ def test_a_configfile_is_another_experiment_whole(fresh: Study) -> None:
     # Without one, the default is loaded.
     jobs = fresh.would_run(config=None)
     assert [job for job in jobs if "model=default" in job.wildcards]
+
+
+def test_the_default_study_runs_in_another_folder_without_a_copy_of_its_file(
+    fresh: Study, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    done = fresh.run("plan", "--cores", "1", "--directory", str(elsewhere), config=None)
+    assert "Plan of photographs" in done.stdout
+    assert (elsewhere / ".snakemake" / "variscope").is_dir()
+    assert not (fresh.folder / "results").exists()
+
+
+def test_a_python_whose_path_has_a_space_is_refused_in_one_line(
+    fresh: Study, tmp_path: Path
+) -> None:
+    (tmp_path / "One Drive").mkdir()
+    (tmp_path / "One Drive" / ".venv").symlink_to(sys.prefix)
+    python = str(tmp_path / "One Drive" / ".venv" / "bin" / "python")
+    done = subprocess.run(
+        [python, *fresh.command("--cores", "1")[1:]],
+        cwd=fresh.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert f"error: {python}: Snakemake cannot start scripts with a Python" in done.stderr
+    assert "Traceback" not in done.stderr and "bash" not in done.stderr
+    assert not (fresh.folder / "results").exists()
 
 
 def test_config_changes_one_setting_and_leaves_its_neighbours(fresh: Study) -> None:

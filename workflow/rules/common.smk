@@ -17,6 +17,13 @@ from variscope.experiment import ROOMS, Experiment, share_package
 from variscope.jobs import WORKFLOW_PROCESS, hold
 from variscope.plan import LAYER_PICTURES, STUDY_PICTURES
 
+# Snakemake starts scripts by the interpreter's path, unquoted.
+if any(letter.isspace() for letter in sys.executable):
+    sys.exit(
+        f"error: {sys.executable}: Snakemake cannot start scripts with a Python whose path "
+        "has a space in it; put the environment (.venv) or the clone where no folder has one"
+    )
+
 share_package()
 CACHE = ".snakemake/variscope"
 os.environ[WORKFLOW_PROCESS] = str(os.getpid())

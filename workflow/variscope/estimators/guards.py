@@ -18,6 +18,9 @@ acts is missed by n blocks with probability (1 - s)^n, which is (1 - level) / 2 
 s = -log((1 - level) / 2) / n, 3.7 / n at 0.95. Intervals only ever grow, and the estimate is left
 as it is. A variable that is exactly 0 in a unit of enough effective blocks keeps [0, 0]: it changes
 nothing.
+
+Of two variables S1 of one and ST of the other add up to 1 in every block, in both designs: one says
+what the other does, so each has the union of its interval and the other's, taken from 1.
 """
 
 from __future__ import annotations
@@ -85,6 +88,10 @@ def guarded(
     if variables == 1:  # S1 is ST, whatever is seen
         return found, spoke
     acts = ~terms.zero | unseen  # what changes nothing keeps its [0, 0]
+    if variables == 2:
+        first, total_order = found["S1"], found["ST"]
+        found["S1"] = _with_complement(first, total_order, ~terms.zero)
+        found["ST"] = _with_complement(total_order, first, ~terms.zero)
     total = found["ST"].high
     spoke["S1"] = (terms.nonzero < FEW_PRODUCTS) & acts
     found["S1"] = _reaching(found["S1"], spoke["S1"], 0.0, total)
@@ -117,6 +124,11 @@ def unseen_zeros(zero: Mask, relative: Array, confidence_level: float) -> tuple[
         unseen = zero & (relative**2 > 1 / FEW_BLOCKS)
         missed = np.minimum(1.0, -np.log((1 - confidence_level) / 2) * relative**2)
     return unseen, missed
+
+
+def _with_complement(one: Estimate, other: Estimate, where: Mask) -> Estimate:
+    """Join an interval with that of 1 less the other variable's other index."""
+    return _reaching(one, where, 1 - other.high[::-1], 1 - other.low[::-1])
 
 
 def _reaching(estimate: Estimate, where: Mask, low: Array | float, high: Array | float) -> Estimate:

@@ -143,7 +143,7 @@ def _watch(model: nn.Module, images: torch.Tensor) -> _Pass:
             leaf = next(module.children(), None) is None
             for path, tensor in outputs(output):
                 same = given is not None and tensor.shape == given.shape
-                if leaf and same and isinstance(module, _ELEMENTWISE):
+                if leaf and same and given is not None and isinstance(module, _ELEMENTWISE):
                     with suppress(AttributeError):
                         setattr(tensor, _ATTRIBUTE, _votes(given))
                 seen.votes[name + path] = _votes(tensor)

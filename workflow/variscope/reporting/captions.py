@@ -47,11 +47,12 @@ CAPTIONS = {
         "S2 of every pair of variables at every unit: what the two do together beyond what each "
         "does by itself. In maps each cell is the picture plane, or the grid of patches, weighted "
         "by variance over all channels, or features. Note the scale: it is one for all cells, "
-        "ends at the largest estimate, and its colours are on the square root; estimates "
-        "below 0, which are sampling noise, take the colour of 0. In other layers the units of each cell are sorted by their S2, with "
-        "{level} intervals, which end where the cell does. Framed: pairs whose {level} interval "
-        "for the whole layer leaves out 0; in the others much of what is seen may be noise. "
-        "Hatched: pixels that never change, and pairs which the design does not give."
+        "ends at the largest estimate, and its colours are on the square root; estimates below 0, "
+        "which are sampling noise, take the colour of 0. In other layers the units of each cell "
+        "are sorted by their S2, with {level} intervals, which end where the cell does. Framed: "
+        "pairs whose {level} interval for the whole layer leaves out 0; in the others much of "
+        "what is seen may be noise. Hatched: pixels that never change, and pairs which the design "
+        "does not give."
     ),
     "moments": (
         "Mean, variance and coefficient of variation (standard deviation over absolute mean) of "

@@ -1,4 +1,4 @@
-"""From an image file to RGB bytes (3, H, W)."""
+"""From an image file to bytes (C, H, W), RGB or gray."""
 
 from __future__ import annotations
 
@@ -60,6 +60,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def gray_note(channels: int) -> tuple[str, ...]:
+    """Say that images were made gray, where one channel is asked for."""
+    return ("One channel: images were made gray by their luma.",) if channels == 1 else ()
+
+
 def read_rgb(path: Path) -> tuple[Image.Image, str]:
     """The image of a file, upright (EXIF orientation applied) and RGB, and its mode before.
 
@@ -82,38 +87,51 @@ def read_rgb(path: Path) -> tuple[Image.Image, str]:
         raise Undecodable(reason or type(error).__name__) from error
 
 
-def default_resize(image_size: int) -> int:
-    """The usual shortest side before the centre crop: 256 for 224."""
-    return round(image_size * 256 / 224)
+def resize_and_crop(
+    image: Image.Image, *, size: tuple[int, int], resize: int | None
+) -> Image.Image:
+    """Scale the image so that it covers `size` (H, W), then crop its centre.
 
-
-def resize_and_crop(image: Image.Image, *, image_size: int, resize: int) -> Image.Image:
-    """Resize the shortest side to `resize`, then crop the centre (image_size, image_size).
-
-    Bilinear and antialiased; sizes and offsets round as torchvision's Resize and CenterCrop do.
+    Its shortest side becomes `resize`, as torchvision's Resize and CenterCrop do it. Without
+    `resize` it covers H x 256 / 224 and W x 256 / 224, the usual 256 for 224. Where the shortest
+    side is not enough for both sides, which no square meets, the image just covers H and W.
+    Bilinear and antialiased; sizes and offsets round as torchvision's do.
     """
     width, height = image.size
-    short, long = sorted((width, height))
-    scaled_long = int(resize * long / short)
-    size = (resize, scaled_long) if width <= height else (scaled_long, resize)
-    if size != (width, height):
-        image = image.resize(size, Image.Resampling.BILINEAR)
-    left = round((size[0] - image_size) / 2.0)
-    top = round((size[1] - image_size) / 2.0)
-    return image.crop((left, top, left + image_size, top + image_size))
+    if resize is None:
+        scaled = _covering((width, height), [round(side * 256 / 224) for side in size])
+    else:
+        scaled = _covering((width, height), [resize, resize])
+        if scaled[1] < size[0] or scaled[0] < size[1]:
+            scaled = _covering((width, height), size)
+    if scaled != (width, height):
+        image = image.resize(scaled, Image.Resampling.BILINEAR)
+    left = round((scaled[0] - size[1]) / 2.0)
+    top = round((scaled[1] - size[0]) / 2.0)
+    return image.crop((left, top, left + size[1], top + size[0]))
 
 
-def to_array(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """(3, H, W) uint8 of an RGB image."""
+def _covering(found: tuple[int, int], box: Sequence[int]) -> tuple[int, int]:
+    """Width and height, in the proportion of `found` (W, H), that just cover `box` (H, W)."""
+    (width, height), (rows, columns) = found, box
+    if columns * height >= rows * width:
+        return columns, int(columns * height / width)
+    return int(rows * width / height), rows
+
+
+def to_array(image: Image.Image, channels: int = 3) -> npt.NDArray[np.uint8]:
+    """(channels, H, W) uint8 of an RGB image; one channel is its luma, as Pillow rounds it."""
+    if channels == 1:
+        return np.asarray(image.convert("L"), dtype=np.uint8)[None]
     return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
 
 
 def resize_float(
-    images: npt.NDArray[np.float32], *, image_size: int, resize: int
+    images: npt.NDArray[np.float32], *, size: tuple[int, int], resize: int | None
 ) -> npt.NDArray[Any]:
-    """(3, H, W) float32 in [0, 1], resized and cropped channel by channel."""
+    """(C, H, W) float32 in [0, 1], resized and cropped channel by channel."""
     planes = [
-        np.asarray(resize_and_crop(Image.fromarray(plane), image_size=image_size, resize=resize))
+        np.asarray(resize_and_crop(Image.fromarray(plane), size=size, resize=resize))
         for plane in np.ascontiguousarray(images, dtype=np.float32)
     ]
     return np.clip(np.stack(planes), 0.0, 1.0)

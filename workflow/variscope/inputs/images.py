@@ -30,9 +30,9 @@ def open_images(
 
     Args:
         dataset: `kind` and the kind's settings; a value of None means "not given". Settings:
-            `path`, `image_size` and `resize` (pixels), `images_per_class` (a seeded limit per
+            `path`, `channels` (3 or 1), `image_size` (an integer or [H, W]) and `resize` (pixels), `images_per_class` (a seeded limit per
             class and part), `valid_fraction` (of the seeded split, where the data set has no
-            parts), `on_error` (fail or skip), `check` (auto, all or none: which files are decoded
+            parts), `split` (whether one without parts is split), `on_error` (fail or skip), `check` (auto, all or none: which files are decoded
             now), `name`, `download` and `arguments` (of torchvision data sets).
         seed: of the split, the limit and the crops.
         folder: what a relative `path` is relative to.
@@ -50,31 +50,42 @@ def open_images(
 
 def table_from_arrays(
     images: npt.ArrayLike,
-    labels: npt.ArrayLike,
+    labels: npt.ArrayLike | None = None,
     *,
     part: npt.ArrayLike | None = None,
     class_names: Sequence[str] | None = None,
-    image_size: int | None = None,
+    image_size: int | Sequence[int] | None = None,
+    channels: int = 3,
 ) -> ImageTable:
     """A table of arrays in memory, checked as an .npz is.
 
     Args:
-        images: (n, C, H, W), C of 1 or 3, uint8 or float32 in [0, 1].
-        labels: (n,) whole numbers 0..k-1, each in use.
+        images: (n, C, H, W), C of 1 or 3, uint8, or float32 or float64 in [0, 1].
+        labels: (n,) whole numbers 0..k-1, each in use; None where images have no classes.
         part: (n,) 0 train, 1 valid; all train unless given.
         class_names: k texts; the numbers unless given.
-        image_size: resize and crop to this side (pixels).
+        image_size: resize and crop to this side, or to [H, W] (pixels).
+        channels: what one image gives, 1 or 3: one is repeated three times, three become gray.
 
     Raises:
         UserError: as for kind "arrays".
     """
-    found = {"images": np.asarray(images), "labels": np.asarray(labels)}
+    found = {"images": np.asarray(images)}
+    if labels is not None:
+        found["labels"] = np.asarray(labels)
     if part is not None:
         found["part"] = np.asarray(part)
     if class_names is not None:
         found["class_names"] = np.asarray(class_names, dtype=str)
     settings = DatasetSettings.parse(
-        {"kind": "arrays", "image_size": image_size, "valid_fraction": 0.0}, seed=0, folder="."
+        {
+            "kind": "arrays",
+            "image_size": image_size,
+            "channels": channels,
+            "valid_fraction": 0.0,
+        },
+        seed=0,
+        folder=".",
     )
     return table_of(found, Path("arrays"), settings)
 

@@ -12,10 +12,12 @@ from variscope.errors import UserError
 KEYS = (
     "kind",
     "path",
+    "channels",
     "image_size",
     "resize",
     "images_per_class",
     "valid_fraction",
+    "split",
     "on_error",
     "check",
     "name",
@@ -31,16 +33,20 @@ class DatasetSettings:
     """What a data set kind needs to open its images; `None` stands for "not given".
 
     `folder` is what a relative `path` is relative to; `seed` seeds every draw of the data set.
+    `image_size` is (H, W). `split` says whether a data set without parts is split; where it is not,
+    all of it is of the valid part, which is the one that is studied.
     """
 
     kind: str
     seed: int
     folder: Path
     path: str | None = None
-    image_size: int | None = None
+    channels: int = 3
+    image_size: tuple[int, int] | None = None
     resize: int | None = None
     images_per_class: int | None = None
     valid_fraction: float = 0.2
+    split: bool = True
     on_error: str = "fail"
     check: str = "auto"
     name: str | None = None
@@ -65,9 +71,12 @@ class DatasetSettings:
         for key in ("kind", "path", "name"):
             if key in given and (not isinstance(given[key], str | Path) or not str(given[key])):
                 raise UserError(f"dataset.{key}: found {given[key]!r}; a text is needed")
-        for key in ("image_size", "resize", "images_per_class"):
+        for key in ("resize", "images_per_class"):
             if key in given:
                 _check_count(key, given[key])
+        if "image_size" in given:
+            given["image_size"] = _sides(given["image_size"])
+        _check_choice("channels", given.get("channels", 3), (3, 1))
         if isinstance(given.get("check"), bool):  # YAML reads `check: no` as false
             given["check"] = "all" if given["check"] else "none"
         _check_choice("check", given.get("check", "auto"), ("auto", "all", "none"))
@@ -87,10 +96,10 @@ class DatasetSettings:
         if not isinstance(given.get("arguments", {}), Mapping):
             raise UserError(f"dataset.arguments: found {given['arguments']!r}; a mapping is needed")
         size, resize = given.get("image_size"), given.get("resize")
-        if size is not None and resize is not None and resize < size:
+        if size is not None and resize is not None and resize < min(size):
             raise UserError(
                 f"dataset.resize: found {resize}; the shortest side must be at least "
-                f"image_size, {size}, or the crop would reach beyond the image"
+                f"image_size, {min(size)}, or the crop would reach beyond the image"
             )
         if "path" in given:
             given["path"] = str(given["path"])
@@ -102,8 +111,8 @@ class DatasetSettings:
             raise UserError(f"dataset.path: missing; kind {self.kind!r} needs it")
         return self.folder / Path(self.path).expanduser()
 
-    def needed_size(self) -> int:
-        """The side of the square images (pixels). UserError if not given."""
+    def needed_size(self) -> tuple[int, int]:
+        """Height and width of the images (pixels). UserError if not given."""
         if self.image_size is None:
             raise UserError(
                 f"dataset.image_size: missing; kind {self.kind!r} needs it, because the images "
@@ -117,6 +126,18 @@ def _check_count(key: str, value: object) -> None:
         raise UserError(f"dataset.{key}: found {value!r}; a whole number of at least 1 is needed")
 
 
-def _check_choice(key: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UserError(f"dataset.{key}: found {value!r}; allowed are {', '.join(allowed)}")
+def _sides(value: Any) -> tuple[int, int]:
+    """Height and width of an integer, which is a square's side, or of [H, W]."""
+    pair = isinstance(value, list | tuple)
+    if pair and len(value) != 2:
+        raise UserError(f"dataset.image_size: found {value!r}; an integer or [H, W] is needed")
+    for side in value if pair else (value,):
+        _check_count("image_size", side)
+    return (value[0], value[1]) if pair else (value, value)
+
+
+def _check_choice(key: str, value: object, allowed: tuple[Any, ...]) -> None:
+    if isinstance(value, bool) or value not in allowed:
+        raise UserError(
+            f"dataset.{key}: found {value!r}; allowed are {', '.join(map(str, allowed))}"
+        )

@@ -10,14 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from variscope.errors import UserError
+from variscope.inputs.settings import DatasetSettings
 
 PARTS = ("train", "valid")
+
+UNLABELLED = ("unlabelled",)
+"""The classes of images without any: one name that stands for all of them."""
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while something long goes on."""
 
 Reader = Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]
-"""Pixels (k, 3, H, W) of k distinct ids, in their order."""
+"""Pixels (k, C, H, W) of k distinct ids, in their order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +29,8 @@ class ImageTable:
     """Images by id `0..n-1`; an id always gives the same pixels.
 
     Attributes:
-        classes: the names of the k classes, in the order of the labels.
+        classes: the names of the k classes, in the order of the labels; UNLABELLED where images
+            have none. The class is a variable where k is at least 2.
         label: (n,) int64, the class of each image, in `0..k-1`.
         part: (n,) int8, 0 train, 1 valid.
         source: a name for each image: a path relative to the data set's folder, or the like.
@@ -33,6 +38,8 @@ class ImageTable:
         skipped: (source, reason) of what was left out because it cannot be read.
         notes: what was converted or ignored, one sentence each.
         dtype: of the pixels, uint8 in 0..255 or float32 in [0, 1].
+        channels: C of the pixels, 1 or 3.
+        parts: where the parts come from: "given", "drawn" here, or "none" where all is one part.
     """
 
     classes: tuple[str, ...]
@@ -44,12 +51,19 @@ class ImageTable:
     skipped: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     dtype: str = "uint8"
+    channels: int = 3
+    parts: str = "given"
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the images have classes."""
+        return self.classes != UNLABELLED
 
     def __len__(self) -> int:
         return len(self.label)
 
     def load(self, ids: Sequence[int] | npt.NDArray[np.integer]) -> npt.NDArray[Any]:
-        """Pixels (k, 3, H, W) of `ids` (k,), in their order; repeated ids are decoded once.
+        """Pixels (k, C, H, W) of `ids` (k,), in their order; repeated ids are decoded once.
 
         Raises UserError if a file cannot be decoded, IndexError for an id outside `0..n-1`.
         """
@@ -57,7 +71,7 @@ class ImageTable:
         if wanted.ndim != 1:
             raise ValueError(f"ids must have shape (k,); found {wanted.shape}")
         if wanted.size == 0:
-            return np.empty((0, 3, *self.size), self.dtype)
+            return np.empty((0, self.channels, *self.size), self.dtype)
         distinct, position = np.unique(wanted, return_inverse=True)
         if distinct[0] < 0 or distinct[-1] >= len(self):
             raise IndexError(f"ids must be in 0..{len(self) - 1}; found {ids!r}")
@@ -76,6 +90,9 @@ class ImageTable:
         return {
             "images": len(self),
             "classes": list(self.classes),
+            "labelled": self.labelled,
+            "parts": self.parts,
+            "channels": self.channels,
             "size": list(self.size),
             "dtype": self.dtype,
             "images_per_part": {name: int(count.sum()) for name, count in counts.items()},
@@ -95,17 +112,12 @@ def check_classes(
     label: npt.NDArray[np.int64],
     part: npt.NDArray[np.int8] | None = None,
 ) -> None:
-    """Refuse, with UserError, fewer than two classes and a class without images in a part in use.
+    """Refuse, with UserError, no class at all and a class without images in a part in use.
 
     `where` names the key or file that the message starts with.
     """
     if len(classes) == 0:
-        raise UserError(f"{where}: no classes found; at least two are needed")
-    if len(classes) == 1:
-        raise UserError(
-            f"{where}: one class only, {classes[0]!r}; at least two are needed, because the class "
-            "is a variable of the study"
-        )
+        raise UserError(f"{where}: no images found, neither in class folders nor without")
     groups = (
         [("", label)]
         if part is None
@@ -161,3 +173,28 @@ def limited(
             generator = np.random.default_rng([seed, 2, int(code), int(half)])
             kept.append(generator.permutation(members)[:limit])
     return np.sort(np.concatenate(kept)).astype(np.int64)
+
+
+def parts_of(
+    where: str, classes: Sequence[str], label: npt.NDArray[np.int64], settings: DatasetSettings
+) -> tuple[npt.NDArray[np.int8], str]:
+    """Return the part (n,) of images that bring none, and where it comes from.
+
+    Drawn where `settings.split` asks for it; else all are of the valid part, which is studied.
+    """
+    if settings.split and settings.valid_fraction > 0:
+        return split(where, classes, label, settings.valid_fraction, settings.seed), "drawn"
+    code = PARTS.index("train" if settings.split else "valid")
+    return np.full(len(label), code, np.int8), "none"
+
+
+def class_note(classes: Sequence[str]) -> tuple[str, ...]:
+    """Say where the class is no variable, and what follows."""
+    if len(classes) > 1:
+        return ()
+    found = (
+        "The images have no classes"
+        if tuple(classes) == UNLABELLED
+        else (f"The images are of one class, {classes[0]}")
+    )
+    return (f"{found}: class is no variable, and accuracy is not measured.",)

@@ -1,4 +1,4 @@
-"""Arrays of an .npz file: images (n, C, H, W), labels (n,), optional part (n,) and class_names."""
+"""Arrays of an .npz file: images (n, C, H, W); optional labels (n,), part (n,), class_names."""
 
 from __future__ import annotations
 
@@ -16,39 +16,65 @@ from PIL import Image
 
 from variscope.errors import UserError
 from variscope.inputs.datasets import Skipped, dataset_kind
-from variscope.inputs.decoding import resize_and_crop, resize_float, to_array
+from variscope.inputs.decoding import gray_note, resize_and_crop, resize_float, to_array
 from variscope.inputs.settings import DatasetSettings
-from variscope.inputs.table import ImageTable, Progress, check_classes, limited, split
+from variscope.inputs.table import (
+    UNLABELLED,
+    ImageTable,
+    Progress,
+    check_classes,
+    class_note,
+    limited,
+    parts_of,
+)
 
 
 @dataclass(frozen=True)
 class _Pixels:
-    """Read from images (n, 1 or 3, H, W) in memory, resized if a size is given."""
+    """Read from images (n, 1 or 3, H, W) in memory, converted, and resized if a size is given."""
 
     images: npt.NDArray[Any] = field(repr=False)
     kept: npt.NDArray[np.int64] = field(repr=False)
-    image_size: int | None
+    size: tuple[int, int] | None
     resize: int | None
+    channels: int
 
     def __call__(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         chosen = self.images[self.kept[ids]]
-        pixels = np.repeat(chosen, 3, axis=1) if chosen.shape[1] == 1 else chosen
-        if self.image_size is None:
+        pixels = chosen
+        if chosen.shape[1] < self.channels:
+            pixels = np.repeat(chosen, 3, axis=1)
+        elif chosen.shape[1] > self.channels:
+            pixels = _luma(chosen)
+        if pixels.dtype == np.float64:  # here, so that the whole array is not held twice
+            pixels = pixels.astype(np.float32)
+        size = self.size
+        if size is None:
             return pixels
-        size, resize = self.image_size, self.resize or self.image_size
+        resize = self.resize or min(size)  # without one, the image just covers the size
         if pixels.dtype == np.float32:
-            return np.stack([resize_float(p, image_size=size, resize=resize) for p in pixels])
+            return np.stack([resize_float(p, size=size, resize=resize) for p in pixels])
         rows = [
-            to_array(
-                resize_and_crop(
-                    Image.fromarray(np.ascontiguousarray(p.transpose(1, 2, 0))),
-                    image_size=size,
-                    resize=resize,
-                )
+            np.stack(
+                [
+                    np.asarray(resize_and_crop(Image.fromarray(plane), size=size, resize=resize))
+                    for plane in np.ascontiguousarray(p)
+                ]
             )
             for p in pixels
         ]
         return np.stack(rows)
+
+
+def _luma(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(n, 1, H, W) of (n, 3, H, W): the luma of ITU-R BT.601, bytes as Pillow rounds them."""
+    if images.dtype == np.uint8:
+        rows = [
+            to_array(Image.fromarray(np.ascontiguousarray(i.transpose(1, 2, 0))), 1) for i in images
+        ]
+        return np.stack(rows)
+    weights = np.array([0.299, 0.587, 0.114], images.dtype)[:, None, None]
+    return (images * weights).sum(axis=1, keepdims=True)
 
 
 def _file(settings: DatasetSettings) -> Path:
@@ -82,9 +108,10 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise UserError(f"{path}: cannot be read: {error}") from error
     except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    for name in ("images", "labels"):
-        if name not in found:
-            raise UserError(f"{path}: no array {name!r}; found {names}")
+    if "images" not in found:
+        raise UserError(f"{path}: no array 'images'; found {names}")
+    if "class_names" in found and "labels" not in found:
+        raise UserError(f"{path}: class_names without labels; give both or neither")
     return found
 
 
@@ -105,9 +132,9 @@ def _check_images(path: Path, images: npt.NDArray[Any]) -> None:
         )
     if images.dtype == np.uint8:
         return
-    if images.dtype != np.float32:
+    if images.dtype not in (np.float32, np.float64):
         raise UserError(
-            f"{path}: images are {images.dtype}; uint8, or float32 in [0, 1], is needed"
+            f"{path}: images are {images.dtype}; uint8, or float32 or float64 in [0, 1], is needed"
         )
     finite = np.isfinite(images)
     if not finite.all():
@@ -118,7 +145,9 @@ def _check_images(path: Path, images: npt.NDArray[Any]) -> None:
         )
     low, high = float(images.min()), float(images.max())
     if low < 0 or high > 1:
-        raise UserError(f"{path}: float32 images reach from {low:g} to {high:g}; [0, 1] is allowed")
+        raise UserError(
+            f"{path}: {images.dtype} images reach from {low:g} to {high:g}; [0, 1] is allowed"
+        )
 
 
 def _check_vector(path: Path, name: str, values: npt.NDArray[Any], n: int) -> None:
@@ -174,14 +203,17 @@ def table_of(
 
     `path` is what messages call them. Raises UserError.
     """
-    images, labels = found["images"], found["labels"]
+    images = found["images"]
     _check_images(path, images)
     n, channels, height, width = images.shape
     for name in ("labels", "part"):
         if name in found:
             _check_vector(path, name, found[name], n)
-    classes = _class_names(path, found)
-    label = labels.astype(np.int64)
+    classes = _class_names(path, found) if "labels" in found else UNLABELLED
+    label = np.zeros(n, np.int64)
+    if "labels" in found:
+        label = found["labels"].astype(np.int64)
+    parts = "given"
     check_classes(str(path), classes, label)
     if "part" in found:
         values = np.setdiff1d(found["part"], [0, 1])
@@ -190,24 +222,28 @@ def table_of(
         part = found["part"].astype(np.int8)
         check_classes(str(path), classes, label, part)
     else:
-        part = split(str(path), classes, label, settings.valid_fraction, settings.seed)
+        part, parts = parts_of(str(path), classes, label, settings)
     keep = limited(label, part, settings.images_per_class, settings.seed)
     size = settings.image_size
-    same = size is None or (height, width) == (size, size)
+    same = size is None or (height, width) == size
     if settings.resize is not None and size is None:
         raise UserError("dataset.image_size: missing; dataset.resize needs it for kind arrays")
     notes = []
-    if channels == 1:
+    if channels < settings.channels:
         notes.append("Grayscale images: the one channel was repeated three times.")
-    if not same:
-        notes.append(f"Resized from {height} x {width} to {size} x {size} pixels.")
+    if channels > settings.channels:
+        notes += gray_note(settings.channels)
+    if size is not None and not same:
+        notes.append(f"Resized from {height} x {width} to {size[0]} x {size[1]} pixels.")
     return ImageTable(
         classes=classes,
         label=label[keep],
         part=part[keep],
         source=tuple(f"{path.name} {index}" for index in keep),
-        size=(height, width) if size is None else (size, size),
-        reader=_Pixels(images, keep, None if same else size, settings.resize),
-        notes=tuple(notes),
-        dtype=str(images.dtype),
+        size=(height, width) if size is None else size,
+        reader=_Pixels(images, keep, None if same else size, settings.resize, settings.channels),
+        notes=(*notes, *class_note(classes)),
+        dtype="uint8" if images.dtype == np.uint8 else "float32",
+        channels=settings.channels,
+        parts=parts,
     )

@@ -1,7 +1,8 @@
-"""A folder of image files: the class is the sub-folder.
+"""A folder of image files: the class is the sub-folder, or there are none.
 
-Parts are the sub-folders train/ and valid/ (or val/), each with one folder a class, or a seeded
-split where there are none.
+Parts are sub-folders with the usual names, in any case and spelling (train and valid, Training and
+Testing), each with one folder a class. Of train, valid and test the first two are taken. Without
+parts all is studied, or split where that is needed. Without sub-folders images have no classes.
 """
 
 from __future__ import annotations
@@ -20,23 +21,25 @@ from variscope.errors import UserError
 from variscope.inputs.datasets import Skipped, dataset_kind
 from variscope.inputs.decoding import (
     Undecodable,
-    default_resize,
+    gray_note,
     map_threads,
     mode_name,
     read_rgb,
     resize_and_crop,
     to_array,
 )
+from variscope.inputs.scanning import Found, Passed, part_of_name, printable, scan
 from variscope.inputs.settings import DatasetSettings
-from variscope.inputs.table import ImageTable, Progress, check_classes, limited, split
-
-EXTENSIONS = frozenset(
-    f".{name}"
-    for name in (
-        *("bmp", "gif", "jpe", "jpeg", "jpg", "pbm", "pgm"),
-        *("png", "pnm", "ppm", "tif", "tiff", "webp"),
-    )
+from variscope.inputs.table import (
+    UNLABELLED,
+    ImageTable,
+    Progress,
+    check_classes,
+    class_note,
+    limited,
+    parts_of,
 )
+
 AUTO_CHECK = 10_000  # images of a folder that `check: auto` still decodes
 
 Entry = tuple[str, int, int]  # source, label, part (-1: to be drawn)
@@ -48,24 +51,24 @@ class _Files:
 
     folder: Path
     source: tuple[str, ...]
-    image_size: int
-    resize: int
+    size: tuple[int, int]
+    resize: int | None
+    channels: int
 
     def __call__(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        pixels = np.empty((len(ids), 3, self.image_size, self.image_size), np.uint8)
+        pixels = np.empty((len(ids), self.channels, *self.size), np.uint8)
 
         def read(row: int) -> None:
-            path = self.folder / self.source[ids[row]]
+            source = self.source[ids[row]]
             try:
-                image = read_rgb(path)[0]
+                image = read_rgb(self.folder / source)[0]
             except Undecodable as error:
                 raise UserError(
-                    f"{path}: {error}. Mend or remove the file, or set dataset.on_error: skip "
+                    f"{self.folder}/{printable(source)}: {error}. Mend or remove the file, or set dataset.on_error: skip "
                     "and dataset.check: all"
                 ) from error
-            pixels[row] = to_array(
-                resize_and_crop(image, image_size=self.image_size, resize=self.resize)
-            )
+            resized = resize_and_crop(image, size=self.size, resize=self.resize)
+            pixels[row] = to_array(resized, self.channels)
 
         for _ in map_threads(read, range(len(ids))):
             pass
@@ -81,59 +84,127 @@ def _folder(settings: DatasetSettings) -> Path:
     return folder
 
 
-def _subfolders(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+@dataclass(frozen=True)
+class _Listed:
+    """What of a folder is studied: entries (source, label, part, -1 to be drawn), and notes."""
+
+    classes: tuple[str, ...]
+    entries: list[Entry]
+    bad: list[tuple[str, str]]
+    notes: list[str]
 
 
-def _part_folders(folder: Path) -> tuple[tuple[str, int], ...]:
-    """The sub-folders that are parts, with their codes; empty where the split is to be drawn."""
-    names = _subfolders(folder)
-    valid = [name for name in ("valid", "val") if name in names]
-    if len(valid) == 2:
-        raise UserError(f"dataset.path: {folder} has both valid/ and val/; keep one of them")
-    if "train" in names and valid:
-        return (("train", 0), (valid[0], 1))
-    # train/ alone is a class if it holds images, and half of a data set if it holds classes.
-    for name in ("train", *valid):
-        if name in names and _subfolders(folder / name) and not any(_images(folder, name, False)):
-            missing = "valid/ (or val/)" if name == "train" else "train/"
+def _part_folders(folder: Path, found: Found) -> dict[str, int]:
+    """The sub-folders that are parts, with their codes; none where the data set has no parts.
+
+    A part has class folders. Where all sub-folders are named as parts and hold images directly,
+    they are parts of images without classes.
+    """
+    named = {name: part for name in found.folders if (part := part_of_name(name)) is not None}
+    deep = {n: p for n, p in named.items() if found.folders[n].folders}
+    parts: dict[str, str] = {}
+    for name, part in deep.items():
+        if found.folders[name].images:  # a class, with images of its own
+            continue
+        if part in parts:
             raise UserError(
-                f"dataset.path: {folder} has {name}/ with class folders but no {missing}; give "
-                f"the path of {name}/ itself to have a seeded split"
+                f"dataset.path: {folder} has both {printable(parts[part])}/ and "
+                f"{printable(name)}/; keep one of them"
             )
-    return ()
-
-
-def _images(folder: Path, inside: str, recursive: bool = True) -> Iterator[str]:
-    """Paths of image files, relative to `folder`, in sorted order."""
-    for parent, subfolders, files in os.walk(folder / inside, followlinks=True):
-        subfolders[:] = sorted(n for n in subfolders if not n.startswith(".")) if recursive else []
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS:
-                yield os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, "/")
-
-
-def _list(folder: Path) -> tuple[tuple[str, ...], list[Entry], list[str]]:
-    """Classes, entries sorted by class, part and path, and notes of what was ignored."""
-    parts = _part_folders(folder)
-    notes = []
+        parts[part] = name
+    if "train" in parts and len(parts) > 1:
+        valid = parts.get("valid") or parts["test"]
+        return {parts["train"]: 0, valid: 1}
+    flat = {n: p for n, p in named.items() if found.folders[n].images and not deep.get(n)}
+    if "train" in parts and flat:
+        _refuse_flat(folder, found, parts["train"], next(iter(flat)))
     if parts:
-        classes = tuple(sorted({name for part, _ in parts for name in _subfolders(folder / part)}))
+        name = next(iter(parts.values()))
+        missing = "valid/ (or val/, test/)" if "train" in parts else "train/"
+        raise UserError(
+            f"dataset.path: {folder} has {printable(name)}/ with class folders but no {missing}; "
+            f"give the path of {printable(name)}/ itself to study it alone"
+        )
+    codes = {part: name for name, part in flat.items()}
+    if "train" in codes and len(codes) > 1 and len(flat) == len(found.folders):
+        return {codes["train"]: 0, codes.get("valid") or codes["test"]: 1}
+    return {}
+
+
+def _refuse_flat(folder: Path, found: Found, train: str, flat: str) -> None:
+    """Refuse a part whose images lie in no class folders beside one with class folders."""
+    images = found.folders[flat].images
+    name = printable(flat)
+    if os.path.basename(images[0]).startswith("ILSVRC2012_val_"):
+        raise UserError(
+            f"dataset.path: {folder}/{name} is ImageNet's validation set as it is unpacked, "
+            f"{len(images):,} files without class folders; sort them into {name}/<wnid>/ with the "
+            "labels of the development kit (valprep.sh does so), or use kind torchvision with "
+            "name: ImageNet"
+        )
+    raise UserError(
+        f"dataset.path: {folder}/{name} holds {len(images):,} images outside of class folders, "
+        f"and {printable(train)}/ has class folders; sort them into class folders, or give the "
+        f"path of {printable(train)}/ itself to study it alone"
+    )
+
+
+def _list(folder: Path) -> _Listed:
+    """Entries sorted by class, part and path, and notes of what was ignored."""
+    passed = Passed()
+    found = scan(folder, passed)
+    parts = _part_folders(folder, found)
+    notes = []
+    places: list[tuple[Found, int, int]]
+    if parts and all(found.folders[part].folders for part in parts):
+        names = sorted({name for part in parts for name in found.folders[part].folders})
+        inside = {part: found.folders[part].folders for part in parts}
         places = [
-            (f"{part}/{name}", i, code) for i, name in enumerate(classes) for part, code in parts
+            (inside[part][name], i, code)
+            for i, name in enumerate(names)
+            for part, code in parts.items()
+            if name in inside[part]
         ]
-        others = [n for n in _subfolders(folder) if n not in dict(parts)]
-        if others:
-            notes.append(f"Ignored beside train and valid: {', '.join(others)}.")
+        passed.beside += sum(len(found.folders[part].images) for part in parts)
+    elif parts:
+        names = list(UNLABELLED)
+        places = [(found.folders[part], 0, code) for part, code in parts.items()]
+    elif found.folders:
+        names = list(found.folders)
+        places = [(found.folders[name], i, -1) for i, name in enumerate(names)]
+        passed.beside += len(found.images)
+        _refuse_wrapper(folder, found)
     else:
-        classes = tuple(_subfolders(folder))
-        places = [(name, i, -1) for i, name in enumerate(classes)]
-    entries = []
-    for place, label, part in places:
-        if (folder / place).is_dir():
-            entries += [(source, label, part) for source in _images(folder, place)]
-    return classes, entries, notes
+        names = list(UNLABELLED) if found.images or found.bad else []
+        places = [(found, 0, -1)]
+    if parts:
+        others = [printable(n) for n in found.folders if n not in parts]
+        train, valid = (printable(part) for part in sorted(parts, key=lambda part: parts[part]))
+        if (train, valid) not in (("train", "valid"), ("train", "val")):
+            notes.append(f"{train} is the train part and {valid} the valid part.")
+        if others:
+            notes.append(f"Ignored beside {train} and {valid}: {', '.join(others)}.")
+        bad = [entry for part in parts for entry in found.folders[part].all_bad()] + found.bad
+        passed.beside += len(found.images)
+    else:
+        bad = found.all_bad()
+    entries = [
+        (source, label, part) for inner, label, part in places for source in inner.all_images()
+    ]
+    return _Listed(tuple(map(printable, names)), entries, bad, notes + passed.notes())
+
+
+def _refuse_wrapper(folder: Path, found: Found) -> None:
+    """Refuse a folder whose only sub-folder holds the class folders: it would be the one class."""
+    if len(found.folders) != 1:
+        return
+    name, inner = next(iter(found.folders.items()))
+    if inner.folders and not inner.images and not found.images:
+        raise UserError(
+            f"dataset.path: {folder} holds one folder, {printable(name)}/, with the folders "
+            f"{', '.join(map(printable, list(inner.folders)[:4]))}; give the path of "
+            f"{printable(name)}/ itself"
+        )
 
 
 def _check(
@@ -153,12 +224,9 @@ def _check(
         zip(entries, map_threads(look, entries), strict=True), start=1
     ):
         if reason and on_error == "fail":
-            raise UserError(
-                f"{folder / entry[0]}: {reason}. Mend or remove the file, or set "
-                "dataset.on_error: skip, which leaves it out and counts it"
-            )
+            _refuse(folder, entry[0], reason)
         if reason:
-            bad.append((entry[0], reason))
+            bad.append((printable(entry[0]), reason))
         elif mode != "RGB":
             modes[mode_name(mode)] += 1
         if on_progress is not None:
@@ -166,13 +234,26 @@ def _check(
     return bad, modes
 
 
+def _refuse(folder: Path, source: str, reason: str) -> None:
+    raise UserError(
+        f"{folder}/{printable(source)}: {reason}. Mend or remove the file, or set "
+        "dataset.on_error: skip, which leaves it out and counts it"
+    )
+
+
 def _listing(settings: DatasetSettings) -> Iterator[str]:
     folder = _folder(settings)
-    for source in _images(folder, "."):
-        state = os.stat(folder / source)
-        yield f"{source} {state.st_size} {state.st_mtime_ns}"
+    found = scan(folder, Passed())
+    for source in found.all_images():
+        try:
+            state = os.stat(folder / source)
+            yield f"{source} {state.st_size} {state.st_mtime_ns}"
+        except OSError as error:  # gone since, or not permitted
+            yield f"{source} {error.strerror}"
+    for source, reason in found.all_bad():
+        yield f"{source} {reason}"
     # An empty class is an error that appears or goes without any file changing.
-    yield from _subfolders(folder)
+    yield from found.folders
 
 
 @dataset_kind("image_folder", listing=_listing)
@@ -182,7 +263,8 @@ def open_image_folder(
     """List the files, check them, split and limit them. Nothing is kept of their pixels."""
     folder = _folder(settings)
     size = settings.needed_size()
-    classes, entries, notes = _list(folder)
+    listed = _list(folder)
+    classes, entries, notes = listed.classes, listed.entries, list(listed.notes)
     where = f"dataset.path: {folder}"
 
     def arrays() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8] | None]:
@@ -190,38 +272,47 @@ def open_image_folder(
         part = np.array([entry[2] for entry in entries], np.int8)
         return label, None if part.size == 0 or part[0] < 0 else part
 
-    _check_both_parts(where, classes, *arrays())
     if skipped is None:
-        skipped = ()
+        if listed.bad and settings.on_error == "fail":
+            _refuse(folder, *listed.bad[0])
+        if not listed.bad:
+            _check_both_parts(where, classes, *arrays(), notes)
+        bad = [(printable(source), reason) for source, reason in listed.bad]
         every = settings.check == "auto" and len(entries) <= AUTO_CHECK
         if settings.check == "all" or every:
-            bad, modes = _check(folder, entries, settings.on_error, on_progress)
-            skipped = tuple(bad)
-            if modes:
+            damaged, modes = _check(folder, entries, settings.on_error, on_progress)
+            bad += damaged
+            if settings.channels == 1:
+                notes += gray_note(1)
+            elif modes:
                 counts = ", ".join(f"{count} {mode}" for mode, count in sorted(modes.items()))
                 notes.append(f"Converted to RGB: {counts}.")
+        skipped = tuple(bad)
     if skipped:
         left_out = {source for source, _ in skipped}
-        entries = [entry for entry in entries if entry[0] not in left_out]
+        entries = [entry for entry in entries if printable(entry[0]) not in left_out]
         named = [source for source, _ in skipped]
-        listed = ", ".join(named[:3]) + (" and others" if len(named) > 3 else "")
-        notes.append(f"{len(named)} left out, since they cannot be decoded: {listed}.")
-        _check_both_parts(f"{where}, without {len(left_out)} unreadable files", classes, *arrays())
+        listed_names = ", ".join(named[:3]) + (" and others" if len(named) > 3 else "")
+        notes.append(f"{len(named)} left out, since they cannot be decoded: {listed_names}.")
+        where_left = f"{where}, without {len(left_out)} unreadable files"
+        _check_both_parts(where_left, classes, *arrays(), notes)
     label, part = arrays()
+    parts = "given"
     if part is None:
-        part = split(where, classes, label, settings.valid_fraction, settings.seed)
+        part, parts = parts_of(where, classes, label, settings)
     keep = limited(label, part, settings.images_per_class, settings.seed)
     source = tuple(entries[i][0] for i in keep)
-    resize = settings.resize or default_resize(size)
     return ImageTable(
         classes=classes,
         label=label[keep],
         part=part[keep],
-        source=source,
-        size=(size, size),
-        reader=_Files(folder, source, size, resize),
+        source=tuple(map(printable, source)),
+        size=size,
+        reader=_Files(folder, source, size, settings.resize, settings.channels),
         skipped=skipped,
-        notes=tuple(notes),
+        notes=(*notes, *class_note(classes)),
+        channels=settings.channels,
+        parts=parts,
     )
 
 
@@ -230,8 +321,12 @@ def _check_both_parts(
     classes: tuple[str, ...],
     label: npt.NDArray[np.int64],
     part: npt.NDArray[np.int8] | None,
+    notes: list[str],
 ) -> None:
-    check_classes(where, classes, label)
+    try:
+        check_classes(where, classes, label)
+    except UserError as error:  # files of kinds that are not read may be why
+        raise UserError(" ".join([f"{error}.", *notes])[:-1] if notes else str(error)) from error
     if part is not None:
         check_classes(where, classes, label, part)
         if not (part == 1).any() or not (part == 0).any():

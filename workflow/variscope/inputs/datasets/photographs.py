@@ -24,7 +24,7 @@ from PIL import Image
 
 from variscope.errors import UserError
 from variscope.inputs.datasets import Skipped, dataset_kind
-from variscope.inputs.decoding import Undecodable, read_rgb, to_array
+from variscope.inputs.decoding import Undecodable, gray_note, read_rgb, to_array
 from variscope.inputs.settings import DatasetSettings
 from variscope.inputs.table import PARTS, ImageTable, Progress
 
@@ -129,15 +129,21 @@ class _Crops:
 
     names: tuple[str, ...]
     boxes: tuple[Box, ...]
-    image_size: int
+    size: tuple[int, int]
+    channels: int
 
     def __call__(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        pixels = np.empty((len(ids), 3, self.image_size, self.image_size), np.uint8)
+        height, width = self.size
+        # Where sides differ, the largest centred rectangle of the square.
+        part = (min(1.0, height / width), min(1.0, width / height))
+        pixels = np.empty((len(ids), self.channels, height, width), np.uint8)
         for row, index in enumerate(ids):
             left, top, side = self.boxes[index]
             crop = _photograph(self.names[index]).crop((left, top, left + side, top + side))
-            size = (self.image_size, self.image_size)
-            pixels[row] = to_array(crop.resize(size, Image.Resampling.BICUBIC))
+            down, across = (side * (1 - share) / 2 for share in part)
+            box = (across, down, side - across, side - down)
+            resized = crop.resize((width, height), Image.Resampling.BICUBIC, box)
+            pixels[row] = to_array(resized, self.channels)
         return pixels
 
 
@@ -154,7 +160,7 @@ def open_photographs(
     settings: DatasetSettings, on_progress: Progress | None, skipped: Skipped
 ) -> ImageTable:
     """Seeded crops of every photograph: `images_per_class` of each part, 48 unless given."""
-    size = settings.image_size or IMAGE_SIZE
+    size = settings.image_size or (IMAGE_SIZE, IMAGE_SIZE)
     count = settings.images_per_class or IMAGES_PER_CLASS
     classes = _chosen(settings.photographs)
     large = settings.crops == "large"
@@ -178,9 +184,10 @@ def open_photographs(
         source=tuple(
             f"{name} {x},{y} {side}x{side}" for name, (x, y, side) in zip(names, boxes, strict=True)
         ),
-        size=(size, size),
-        reader=_Crops(names, tuple(boxes), size),
-        notes=(NOTE_LARGE,) if large else (),
+        size=size,
+        reader=_Crops(names, tuple(boxes), size, settings.channels),
+        notes=((NOTE_LARGE,) if large else ()) + gray_note(settings.channels),
+        channels=settings.channels,
     )
 
 

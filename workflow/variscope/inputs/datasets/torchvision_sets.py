@@ -19,9 +19,16 @@ from PIL import Image
 
 from variscope.errors import UserError
 from variscope.inputs.datasets import Skipped, dataset_kind
-from variscope.inputs.decoding import default_resize, resize_and_crop, to_array, to_rgb
+from variscope.inputs.decoding import resize_and_crop, to_array, to_rgb
 from variscope.inputs.settings import DatasetSettings
-from variscope.inputs.table import ImageTable, Progress, check_classes, limited, split
+from variscope.inputs.table import (
+    ImageTable,
+    Progress,
+    check_classes,
+    class_note,
+    limited,
+    parts_of,
+)
 
 DEFAULT_PATH = "resources/datasets"
 # What the data sets call their parts, in the order of preference.
@@ -38,19 +45,19 @@ class _Items:
     sets: tuple[Any, ...] = field(repr=False)
     start: tuple[int, ...]
     kept: npt.NDArray[np.int64] = field(repr=False)
-    image_size: int
+    size: tuple[int, int]
     resize: int | None
+    channels: int
 
     def __call__(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        pixels = np.empty((len(ids), 3, self.image_size, self.image_size), np.uint8)
+        pixels = np.empty((len(ids), self.channels, *self.size), np.uint8)
         for row, index in enumerate(self.kept[ids]):
             which = int(np.searchsorted(self.start, index, side="right")) - 1
             image = to_rgb(_image(self.sets[which][int(index) - self.start[which]][0]))
             # Small data sets already have their size; a crop would only cut their borders.
-            if self.resize is not None or image.size != (self.image_size, self.image_size):
-                resize = self.resize or default_resize(self.image_size)
-                image = resize_and_crop(image, image_size=self.image_size, resize=resize)
-            pixels[row] = to_array(image)
+            if self.resize is not None or image.size != self.size[::-1]:
+                image = resize_and_crop(image, size=self.size, resize=self.resize)
+            pixels[row] = to_array(image, self.channels)
         return pixels
 
 
@@ -177,7 +184,8 @@ def open_torchvision(
 ) -> ImageTable:
     """Open a data set of torchvision, downloaded to `path` (resources/datasets unless given).
 
-    Its own train and valid (or test) parts are the study's; a seeded split where it has none.
+    Its own train and valid (or test) parts are the study's; where it has none, a seeded split, or
+    all of it as one part.
     """
     cls = _class(settings.name)
     size = settings.needed_size()
@@ -189,24 +197,28 @@ def open_torchvision(
     if label.size == 0:
         raise UserError(f"{where}: no images")
     classes = _class_names(sets[0], int(label.max()) + 1)
+    parts = "given"
     if len(sets) == 2:
         part = np.repeat(np.array([0, 1], np.int8), [len(entry) for entry in labels])
         check_classes(where, classes, label, part)
     else:
         check_classes(where, classes, label)
-        part = split(where, classes, label, settings.valid_fraction, settings.seed)
+        part, parts = parts_of(where, classes, label, settings)
     keep = limited(label, part, settings.images_per_class, settings.seed)
     start = (0, len(labels[0]))[: len(sets)]
     notes = []
     mode = _image(sets[0][0][0]).mode
-    if mode != "RGB":
-        notes.append(f"Images of mode {mode} were converted to RGB.")
+    if mode != {1: "L", 3: "RGB"}[settings.channels]:
+        to = {1: "gray, one channel", 3: "RGB"}[settings.channels]
+        notes.append(f"Images of mode {mode} were converted to {to}.")
     return ImageTable(
         classes=classes,
         label=label[keep],
         part=part[keep],
         source=tuple(f"{cls.__name__} {index}" for index in keep),
-        size=(size, size),
-        reader=_Items(tuple(sets), start, keep, size, settings.resize),
-        notes=tuple(notes),
+        size=size,
+        reader=_Items(tuple(sets), start, keep, size, settings.resize, settings.channels),
+        notes=(*notes, *class_note(classes)),
+        channels=settings.channels,
+        parts=parts,
     )

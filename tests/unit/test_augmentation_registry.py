@@ -209,10 +209,10 @@ def test_arrays_of_the_wrong_kind_are_refused():
     brightness, images, parameters = get("brightness"), torch.rand(2, 3, 4, 5), torch.ones(2, 1)
     with pytest.raises(TypeError, match=r"images are torch.uint8; allowed: floating point"):
         brightness(images.to(torch.uint8), parameters)
-    with pytest.raises(ValueError, match=r"shape \(3, 4, 5\); allowed: \(n, 3, H, W\)"):
+    with pytest.raises(ValueError, match=r"shape \(3, 4, 5\); allowed: \(n, C, H, W\)"):
         brightness(images[0], parameters)
     with pytest.raises(ValueError, match=r"shape \(2, 1, 4, 5\); allowed: \(n, 3, H, W\)"):
-        brightness(images[:, :1], parameters)
+        get("saturation")(images[:, :1], parameters)
     with pytest.raises(ValueError, match=r"of brightness have shape \(2, 2\); allowed: \(2, 1\)"):
         brightness(images, torch.ones(2, 2))
     with pytest.raises(ValueError, match=r"have shape \(1, 1\); allowed: \(2, 1\)"):

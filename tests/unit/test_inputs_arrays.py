@@ -60,8 +60,6 @@ def test_arrays_in_memory_need_no_file():
     table = table_from_arrays(found["images"], found["labels"])
     np.testing.assert_array_equal(table.load([3])[0], found["images"][3])
     assert not table.part.any()
-    with pytest.raises(UserError, match="one class only"):
-        table_from_arrays(found["images"], np.zeros(12, int))
 
 
 def changed(**change):
@@ -77,17 +75,16 @@ def with_nan():
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (changed(labels=None), r"a\.npz: no array 'labels'; found images"),
+        (changed(labels=None, class_names=np.array(["a"])), r"class_names without labels"),
         (changed(images=None), r"a\.npz: no array 'images'; found labels"),
         (changed(labels=np.arange(11) % 3), r"labels have shape \(11,\); \(12,\) is needed"),
         (changed(part=np.zeros(5, int)), r"part have shape \(5,\)"),
         (changed(images=with_nan()), r"1 values that are NaN or infinite, the first in image 3"),
         (changed(images=arrays(dtype="float32")["images"] * 3), r"reach from 0 to 3; \[0, 1\]"),
-        (changed(images=arrays(dtype="float64")["images"]), r"images are float64; uint8, or fl"),
+        (changed(images=arrays(dtype="float16")["images"]), r"images are float16; uint8, or fl"),
         (changed(images=arrays()["images"][0]), r"images have shape \(3, 10, 12\)"),
         (changed(images=arrays()["images"].transpose(0, 2, 3, 1)), r"transpose\(0, 3, 1, 2\)"),
         (changed(images=arrays(channels=4)["images"]), r"4 channels; .* C of 1 or 3"),
-        (changed(labels=np.zeros(12, int)), r"one class only, '0'"),
         (changed(labels=np.arange(12) % 2 * 2), r"class '1' has no images"),
         (changed(labels=np.arange(12) % 3 - 1), r"labels reach down to -1"),
         (changed(labels=np.arange(12) % 3 + 0.5), r"labels are float64; whole numbers"),

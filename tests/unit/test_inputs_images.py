@@ -266,13 +266,6 @@ def test_folder_without_classes_is_refused(tmp_path):
         opened(tmp_path)
 
 
-def test_one_class_only_is_refused(tmp_path):
-    (tmp_path / "data" / "cat").mkdir(parents=True)
-    noise(1).save(tmp_path / "data" / "cat" / "a.png")
-    with pytest.raises(UserError, match=r"one class only, 'cat'"):
-        opened(tmp_path)
-
-
 def test_empty_class_is_named(folder):
     (folder / "data" / "emu").mkdir()
     with pytest.raises(UserError, match=r"class 'emu' has no images"):

@@ -19,7 +19,9 @@ with job(snakemake.log[0]):
         skipped = json.loads(Path(snakemake.input.images).read_text())["skipped"]
         images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
         trained = Path(snakemake.input.weights) if snakemake.input.weights else None
-        network = open_network(model, len(images.classes), Path.cwd(), dataset["seed"], trained)
+        network = open_network(
+            model, len(images.classes), Path.cwd(), dataset["seed"], trained, images.channels
+        )
         with repeatable(snakemake.params.threads):
             if measured["measured"] == "accuracy":
                 for part in PARTS:

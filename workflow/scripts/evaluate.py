@@ -22,7 +22,7 @@ with job(snakemake.log[0]):
     space = make_space(variable_set, images, variable_set["augmentations"], here)
     trained = Path(snakemake.input.weights) if snakemake.input.weights else None
     evaluator = Evaluator(
-        open_network(model, len(images.classes), here, dataset["seed"], trained),
+        open_network(model, len(images.classes), here, dataset["seed"], trained, images.channels),
         list(map(Layer.from_json, model["layers"])),
         space,
         images,

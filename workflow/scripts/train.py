@@ -16,7 +16,9 @@ with job(snakemake.log[0]):
     dataset, model = snakemake.params.dataset, snakemake.params.model
     skipped = json.loads(Path(snakemake.input.images).read_text())["skipped"]
     images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
-    network = open_network(model, len(images.classes), Path.cwd(), dataset["seed"])
+    network = open_network(
+        model, len(images.classes), Path.cwd(), dataset["seed"], channels=images.channels
+    )
     epochs = snakemake.params.training["epochs"]
     with repeatable(snakemake.params.threads), Progress(epochs, "epochs") as progress:
         history = train(

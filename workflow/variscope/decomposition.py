@@ -22,7 +22,7 @@ from variscope.evaluate.evaluator import Evaluator
 from variscope.evaluate.sums import layer_sums
 from variscope.inputs.images import table_from_arrays
 from variscope.inputs.layers import probe
-from variscope.inputs.opening import MEAN, STD, entry_augmentation
+from variscope.inputs.opening import MEAN, STD, auxiliary_of, entry_augmentation, per_channel
 from variscope.jobs import Progress
 from variscope.plan import batch_size_for
 from variscope.provenance import versions
@@ -36,10 +36,10 @@ from variscope.stores.results import layer_dataset, study_tree
 def decompose(
     model: nn.Module,
     images: ArrayLike,
-    labels: ArrayLike,
+    labels: ArrayLike | None = None,
     *,
     variables: Sequence[str | Mapping[str, Any] | Augmentation],
-    auxiliary: Sequence[str] = ("order", "class", "image"),
+    auxiliary: Sequence[str] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     layers: Sequence[str] | str = "auto",
     apply: str = "always",
@@ -48,6 +48,7 @@ def decompose(
     replicates: int = 16,
     seed: int = 1,
     confidence_level: float = 0.95,
+    channels: int = 3,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     batch_size: int | None = None,
@@ -60,11 +61,12 @@ def decompose(
     Args:
         model: put into eval mode, and back into its mode at the end; its parameters keep their
             values, and are left contiguous in memory.
-        images: ``(n, C, H, W)``, uint8, or float32 in [0, 1]; one channel becomes three.
-        labels: the class of each image, ``(n,)``, integers from 0.
+        images: ``(n, C, H, W)``, uint8, or float32 or float64 in [0, 1], C of 1 or 3.
+        labels: the class of each image, ``(n,)``, integers from 0; None where there are none.
         variables: names of augmentations, ``{"name": ..., parameter: [low, high]}`` entries, or
             augmentations of your own.
-        auxiliary: which of order, class, image are variables as well.
+        auxiliary: which of order, class, image are variables as well; by default all three, and
+            without class where there is one class or no labels.
         groups: variables whose Shapley effects are summed, by a name of yours; all augmentations
             (without order) and image identity (class and image) are summed as well.
         layers: names of modules, or "auto" for the main stages.
@@ -75,6 +77,7 @@ def decompose(
         replicates: independent randomisations, at least 2; intervals are over them.
         seed: same seed and settings, same numbers, here and in the workflow.
         confidence_level: of the intervals.
+        channels: that the network gets, 3 or 1: one is repeated three times, three become gray.
         mean, std: of each channel, the model's normalisation; by default ImageNet's.
         batch_size: images of one forward pass; by default bounded by the memory of the outputs.
         device: "cpu", "cuda", or None for a GPU where there is one.
@@ -92,21 +95,23 @@ def decompose(
     if not isinstance(model, nn.Module):
         raise UserError(f"model: found {type(model).__name__}; allowed: a torch.nn.Module")
     _check_numbers(blocks, replicates, seed, batch_size, threads, confidence_level)
-    _check_channels(mean, std)
+    _check_channels(mean, std, channels)
     for name, given in (("variables", variables), ("auxiliary", auxiliary)):
         if isinstance(given, str):
             raise UserError(f"{name}: found the text {given!r}; allowed: a list, [{given!r}]")
-    if "part" in auxiliary:
+    if auxiliary is not None and "part" in auxiliary:
         raise UserError(
             "auxiliary: found 'part'; allowed: order, class, image; images have no part"
         )
     chosen = choose_device(device)
-    table = table_from_arrays(np.asarray(images), np.asarray(labels))
+    table = table_from_arrays(images, labels, channels=channels)
+    auxiliary = auxiliary_of(auxiliary, table)
     space = Space(
         augmentations=tuple(map(entry_augmentation, variables)),
-        auxiliary=tuple(auxiliary),
+        auxiliary=auxiliary,
         index=ImageIndex.of(table.label, table.part),
         size=table.size,
+        channels=table.channels,
         apply=apply,
         part="train",
     )
@@ -118,14 +123,14 @@ def decompose(
     summed = variable_groups([a.name for a in space.augmentations], auxiliary, groups or {})
     training = model.training
     try:
-        found = probe(model, layers, (3, *table.size))
+        found = probe(model, layers, (table.channels, *table.size))
         evaluator = Evaluator(
             model,
             found,
             space,
             table,
-            mean=MEAN if mean is None else mean,
-            std=STD if std is None else std,
+            mean=per_channel(MEAN, channels) if mean is None else mean,
+            std=per_channel(STD, channels) if std is None else std,
             batch_size=batch_size or batch_size_for(sum(layer.units for layer in found), chosen),
             device=chosen,
         )
@@ -149,7 +154,7 @@ def decompose(
                     "layer_number": number,
                     "apply": apply,
                     "seed": seed,
-                    "images": _digest(images, labels),
+                    "images": _digest(images, [] if labels is None else labels),
                     "provenance": json.dumps({"versions": versions(), "seed": seed}),
                 },
                 summed,
@@ -196,11 +201,16 @@ def _check_numbers(
         raise UserError(f"confidence_level: found {confidence_level!r}; allowed: between 0 and 1")
 
 
-def _check_channels(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+def _check_channels(
+    mean: Sequence[float] | None, std: Sequence[float] | None, channels: int
+) -> None:
     """Raise a UserError where the normalisation is not one number a channel."""
     for name, values, least in (("mean", mean, -np.inf), ("std", std, 0.0)):
-        if values is not None and (len(values) != 3 or not all(least < v < np.inf for v in values)):
-            allowed = "three finite numbers" + (" above 0" if name == "std" else "")
+        if values is not None and (
+            len(values) != channels or not all(least < v < np.inf for v in values)
+        ):
+            allowed = "three finite numbers" if channels == 3 else "one finite number"
+            allowed += " above 0" if name == "std" else ""
             raise UserError(f"{name}: found {values}; allowed: {allowed}")
 
 

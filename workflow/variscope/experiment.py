@@ -23,7 +23,7 @@ from variscope.stores.atomic import new_file
 # The rooms of the package that each stage's results depend on: a change there reruns the stage.
 ROOMS = {
     "inputs": ("inputs/images.py", "inputs/table.py", "inputs/settings.py", "inputs/datasets",
-               "inputs/decoding.py"),
+               "inputs/decoding.py", "inputs/scanning.py"),
     "train": ("inputs",),
     "agreement": ("space", "evaluate/agreement.py"),
     "evaluate": ("inputs", "space", "designs", "evaluate", "stores/activations.py",
@@ -76,7 +76,19 @@ class Experiment:
     def again(cls, config: Mapping[str, Any], folder: Path, cache: Path) -> Experiment:
         """As `open`, in a job of an experiment that runs: whether it fits is decided."""
         completed = complete(config)
-        return cls(completed, _found(completed, folder, cache), folder)
+        # What was left out is open until the images are seen: class may not vary.
+        sets = {
+            name: {**one, "auxiliary": config["variable_sets"][name].get("auxiliary")}
+            for name, one in completed["variable_sets"].items()
+        }
+        found = _found({**completed, "variable_sets": sets}, folder, cache)
+        for name, variable_set in completed["variable_sets"].items():
+            variable_set["auxiliary"] = found["variable_sets"][name]["auxiliary"]
+            try:
+                groups_of(variable_set)
+            except UserError as error:
+                raise UserError(f"variable_sets.{name}.{error}") from error
+        return cls(completed, found, folder)
 
     @cached_property
     def plan(self) -> Plan:

@@ -103,14 +103,18 @@ def _space(
         kind: _count(space, kind, sizes, config["seed"])
         for kind, sizes in designs_of(config).items()
     }
-    return {"variables": variables, "designs": designs}
+    return {
+        "variables": variables,
+        "auxiliary": list(space.auxiliary),
+        "designs": designs,
+    }
 
 
 def _try(augmentation: Any, bounds: list[tuple[float, float]], images: Any) -> None:
     """Alter two images with the parameters at their lowest and at their highest."""
     import torch
 
-    pixels = torch.from_numpy(images.load([0, 1]))
+    pixels = torch.from_numpy(images.load([0, len(images) - 1]))
     batch = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
     before = batch.clone()
     parameters = torch.tensor(bounds, dtype=torch.float32).reshape(-1, 2).T
@@ -159,12 +163,15 @@ def _model(model: Mapping[str, Any], seed: int, images: Any, folder: Path) -> di
         model["factory"],
         arguments=model["arguments"],
         classes=classes if weights.kind == "train" else None,
+        channels=images.channels,
         folder=folder,
         seed=seed,
     )
     check_weights(model["weights"], model["factory"], folder, model=network)
-    mean, std = normalisation(model, folder)
-    layers = probe(network, model["layers"], (3, *images.size), model["softmax"], model["axes"])
+    mean, std = normalisation(model, folder, images.channels)
+    layers = probe(
+        network, model["layers"], (images.channels, *images.size), model["softmax"], model["axes"]
+    )
     notes = []
     if weights.kind == "train":
         check_trainable(network, images, mean, std)

@@ -31,15 +31,28 @@ class Estimate(NamedTuple):
 def layers(tree: xr.DataTree) -> dict[str, xr.Dataset]:
     """Return the layers of a study, in its order: name -> results of the layer.
 
-    Raises ValueError where the tree has no layers.
+    Raises ValueError where the tree has no layers, or where they are not of one study.
     """
     found = {}
     for name, node in tree.children.items():
         if node.has_data:  # a node's own name holds no slash
             data = node.to_dataset()
             found[str(data.attrs.get("layer", name)) if "%2F" in name else name] = data
+    nested = [name for name, node in tree.children.items() if not node.has_data and node.children]
+    if nested:
+        raise ValueError(
+            f"expected one study, and found a tree of {len(nested)} ({', '.join(nested)}); give "
+            f"one of them, tree[{nested[0]!r}]"
+        )
     if not found:
         raise ValueError("the study holds no layers: expected one child node with data a layer")
+    first, *others = ((name, variables(data)) for name, data in found.items())
+    for name, other in others:
+        if other != first[1]:
+            raise ValueError(
+                f"expected the layers of one study: {first[0]!r} has the variables "
+                f"{', '.join(first[1])}, and {name!r} has {', '.join(other)}"
+            )
     return found
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from variscope.analyses.reading import layers
+
 # Of the units' indices within a layer or channel.
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 
@@ -36,9 +38,9 @@ def summary_table(study: xr.DataTree) -> pd.DataFrame:
         with ``low`` and ``high`` its confidence bounds; the quantiles are those of the units' own
         indices, and ``units`` how many are fine.
     """
-    layers = [node.to_dataset() for node in study.children.values()]
-    rows = [row for layer in layers for row in _layer_rows(layer)]
-    rows += [row for layer in layers for dim in KEPT for row in _kept_rows(layer, dim)]
+    of_study = list(layers(study).values())
+    rows = [row for layer in of_study for row in _layer_rows(layer)]
+    rows += [row for layer in of_study for dim in KEPT for row in _kept_rows(layer, dim)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

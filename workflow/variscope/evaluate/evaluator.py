@@ -184,10 +184,10 @@ class Evaluator:
         Args:
             recipes: ``(n,)`` of them.
             ids: ascending, all images of the recipes among them, ``(k,)``.
-            pixels: of the ids, uint8, or float32 in [0, 1], ``(k, 3, H, W)``.
+            pixels: of the ids, uint8, or float32 in [0, 1], ``(k, C, H, W)``.
 
         Returns:
-            ``(n, 3, H, W)``, channels last in memory.
+            ``(n, C, H, W)``, channels last in memory.
         """
         n, shape = len(recipes), pixels.shape[1:]
         batch = torch.empty((n, *shape), device=self.device, memory_format=torch.channels_last)

@@ -30,10 +30,12 @@ def open_images(
 
     Args:
         dataset: `kind` and the kind's settings; a value of None means "not given". Settings:
-            `path`, `channels` (3 or 1), `image_size` (an integer or [H, W]) and `resize` (pixels), `images_per_class` (a seeded limit per
-            class and part), `valid_fraction` (of the seeded split, where the data set has no
-            parts), `split` (whether one without parts is split), `on_error` (fail or skip), `check` (auto, all or none: which files are decoded
-            now), `name`, `download` and `arguments` (of torchvision data sets).
+            `path`, `channels` (3 or 1), `image_size` (an integer or [H, W]) and `resize`
+            (pixels), `images_per_class` (a seeded limit per class and part), `valid_fraction` (of
+            the seeded split, where the data set has no parts), `split` (whether one without parts
+            is split), `on_error` (fail or skip), `check` (auto, all or none: which files are
+            decoded now), `name`, `download` and `arguments` (of torchvision data sets),
+            `photographs` and `crops` (of photographs).
         seed: of the split, the limit and the crops.
         folder: what a relative `path` is relative to.
         on_progress: called with (done, total) while files are checked.

@@ -44,6 +44,7 @@ def build(
     *,
     arguments: Mapping[str, Any] | None = None,
     classes: int | None = None,
+    channels: int = 3,
     folder: Path | str = ".",
     seed: int | None = None,
 ) -> nn.Module:
@@ -55,6 +56,8 @@ def build(
         arguments: keyword arguments of the callable.
         classes: passed on as `num_classes` where the callable accepts it and `arguments` does not
             say otherwise; given where the weights are to be trained.
+        channels: of the images; other than three it is passed on as `in_channels` where the
+            callable names that argument and `arguments` does not say otherwise.
         folder: what a relative path is relative to; modules are looked for there, too.
         seed: of the initial weights, if they are to be repeatable. The global generator of torch
             is left as it was.
@@ -70,6 +73,8 @@ def build(
         function = _find(factory, folder)
         if classes is not None and "num_classes" not in keywords and _accepts(function, factory):
             keywords["num_classes"] = classes
+        if channels != 3 and "in_channels" in _parameters(function):
+            keywords.setdefault("in_channels", channels)
         with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
             if seed is not None:
                 torch.manual_seed(seed)
@@ -90,6 +95,7 @@ def open_model(
     *,
     arguments: Mapping[str, Any] | None = None,
     classes: int | None = None,
+    channels: int = 3,
     folder: Path | str = ".",
     seed: int = 0,
 ) -> nn.Module:
@@ -102,6 +108,7 @@ def open_model(
         factory,
         arguments=arguments,
         classes=classes if weights == "train" else None,
+        channels=channels,
         folder=folder,
         seed=seed,
     )
@@ -220,6 +227,13 @@ def _load_file(factory: str, path: Path) -> ModuleType:
             f"factory {factory!r}: {path} cannot be imported: {_line(error)}"
         ) from error
     return module
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # a built-in without a signature
+        return ()
 
 
 def _accepts(function: Callable[..., Any], factory: str) -> bool:

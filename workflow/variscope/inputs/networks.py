@@ -16,15 +16,16 @@ def _stage(channels_in: int, channels: int, kernel: int) -> nn.Sequential:
     )
 
 
-def convnet(num_classes: int = 10) -> nn.Sequential:
+def convnet(num_classes: int = 10, in_channels: int = 3) -> nn.Sequential:
     """A small convolutional network whose named layers are each called once.
 
     At 64 px the outputs are: stage1 (12, 32, 32), stage2 (24, 16, 16), stage3 (48, 8, 8),
-    head (64,), logits (num_classes,). Any image of at least 16 px a side is taken.
+    head (64,), logits (num_classes,). Images have `in_channels` channels;
+    any of at least 16 px a side is taken.
     """
     return nn.Sequential(
         OrderedDict(
-            stage1=_stage(3, 12, 5),
+            stage1=_stage(in_channels, 12, 5),
             stage2=_stage(12, 24, 3),
             stage3=_stage(24, 48, 3),
             head=nn.Sequential(

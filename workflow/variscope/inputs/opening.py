@@ -13,9 +13,10 @@ from variscope.inputs.images import ImageTable, Progress, open_images
 from variscope.inputs.models import load_weights, open_model, preprocessing
 from variscope.space import augmentations
 from variscope.space.augmentations import Augmentation
-from variscope.space.images import ImageIndex
+from variscope.space.images import PARTS, ImageIndex
 from variscope.space.space import Space
 
+DEFAULT_AUXILIARY = ("order", "class", "image")
 # Of ImageNet, which most published networks were trained on.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -23,10 +24,16 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def dataset_settings(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return the data set's settings; sizes left out are what the models' weights ask for.
 
+    A data set without parts is split only where a model is trained here or part is a variable.
+
     Raises:
         UserError: a model's weights are not there, or they ask for different sizes.
     """
     dataset = dict(config["dataset"])
+    sets = config["variable_sets"].values()
+    trained = any(model["weights"] == "train" for model in config["models"].values())
+    varied = any("part" in (one["auxiliary"] or ()) for one in sets)
+    dataset["split"] = trained or varied
     asked = {}
     for name, model in config["models"].items():
         try:
@@ -49,11 +56,26 @@ def dataset_settings(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return dataset
 
 
-def normalisation(model: Mapping[str, Any], folder: Path) -> tuple[list[float], list[float]]:
-    """Return a model's mean and std: as configured, else the weights' own, else ImageNet's."""
+def normalisation(
+    model: Mapping[str, Any], folder: Path, channels: int = 3
+) -> tuple[list[float], list[float]]:
+    """Return a model's mean and std: as configured, else the weights' own, else ImageNet's.
+
+    On one channel ImageNet's are the means of its three.
+
+    Raises:
+        UserError: mean or std are not one number a channel.
+    """
     wanted = preprocessing(model["factory"], model["weights"], folder) or {}
-    mean = model["mean"] or wanted.get("mean") or MEAN
-    std = model["std"] or wanted.get("std") or STD
+    mean = model["mean"] or wanted.get("mean") or per_channel(MEAN, channels)
+    std = model["std"] or wanted.get("std") or per_channel(STD, channels)
+    for name, values in (("mean", mean), ("std", std)):
+        if len(values) != channels:
+            whose = "" if model[name] else ", those of the weights"
+            raise UserError(
+                f"{name}: found {len(values)} numbers{whose}; allowed: {channels}, one for each of "
+                "dataset.channels"
+            )
     return list(mean), list(std)
 
 
@@ -69,7 +91,12 @@ def open_table(
 
 
 def open_network(
-    model: Mapping[str, Any], classes: int, folder: Path, seed: int, trained: Path | None = None
+    model: Mapping[str, Any],
+    classes: int,
+    folder: Path,
+    seed: int,
+    trained: Path | None = None,
+    channels: int = 3,
 ) -> nn.Module:
     """Build a configured model with its weights, in eval mode.
 
@@ -79,12 +106,14 @@ def open_network(
         folder: what relative paths start at.
         seed: of the initial weights.
         trained: the state dict of a model with ``weights: train``; without it the initial weights.
+        channels: of the images.
     """
     network = open_model(
         model["factory"],
         model["weights"],
         arguments=model["arguments"],
         classes=classes,
+        channels=channels,
         folder=folder,
         seed=seed,
     )
@@ -103,18 +132,47 @@ def make_space(
 
     Raises:
         UserError: an unknown augmentation, wrong bounds, or images that do not suit the variables.
+
+    The auxiliary variables may be None: the usual ones, without class where it does not vary. Of
+    images without parts all are studied.
     """
     for file in augmentation_files:
         augmentations.load_file(folder / file)
     return Space(
         augmentations=tuple(map(entry_augmentation, variable_set["variables"])),
-        auxiliary=tuple(variable_set["auxiliary"]),
+        auxiliary=auxiliary_of(variable_set["auxiliary"], images),
         index=ImageIndex.of(images.label, images.part),
         size=images.size,
+        channels=images.channels,
         apply=variable_set["apply"],
         apply_probability=variable_set["apply_probability"],
-        part=variable_set["part"],
+        part=PARTS[images.part[0]] if images.parts == "none" else variable_set["part"],
     )
+
+
+def auxiliary_of(given: Iterable[str] | None, images: ImageTable) -> tuple[str, ...]:
+    """Return which of order, class, image, part are variables; None stands for the usual ones.
+
+    Raises:
+        UserError: class is named, and the images have one class or none.
+    """
+    varies = len(images.classes) > 1
+    if given is None:
+        return tuple(name for name in DEFAULT_AUXILIARY if name != "class" or varies)
+    named = tuple(given)
+    if "class" in named and not varies:
+        why = f"are of one class, {images.classes[0]!r}" if images.labelled else "have no classes"
+        rest = ", ".join(name for name in named if name != "class")
+        raise UserError(
+            f"auxiliary: class is named, but the images {why}; leave it out: auxiliary: [{rest}]"
+        )
+    return named
+
+
+def per_channel(values: Iterable[float], channels: int) -> list[float]:
+    """Return values of three channels for images of so many: one channel takes their mean."""
+    three = list(values)
+    return three if channels == 3 else [round(sum(three) / len(three), 6)]
 
 
 def entry_augmentation(entry: str | Mapping[str, Any] | Augmentation) -> Augmentation:

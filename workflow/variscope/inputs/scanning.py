@@ -19,16 +19,14 @@ EXTENSIONS = frozenset(
 NOT_READ = frozenset(
     f".{name}"
     for name in (
-        *("heic", "heif", "avif", "jxl", "jp2", "j2k", "jpf", "jpx", "svg", "svgz", "eps", "pdf"),
-        *("raw", "dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "psd", "xcf", "ai"),
-        *("tga", "ico", "exr", "hdr", "pfm", "pcx", "dds", "jfif", "dcm", "dicom", "nii", "svs"),
-        *("ndpi", "mrxs", "czi", "apng", "qoi", "bigtiff", "wmf", "emf", "ppmx", "xpm", "xbm"),
+        *("heic", "heif", "avif", "jxl", "jp2", "j2k", "jpx", "jfif", "svg", "svgz", "eps"),
+        *("raw", "dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "psd", "xcf"),
+        *("tga", "ico", "exr", "hdr", "pfm", "pcx", "dds", "dcm", "nii", "svs", "ndpi", "czi"),
     )
 )
 # Folders that cameras, servers and archives make beside the images; hidden ones begin with a dot.
 _ASIDE = frozenset(
-    ("@eadir", "@recycle", "#recycle", "$recycle.bin", "__macosx", "lost+found")
-    + ("system volume information", "__pycache__")
+    {"@eadir", "@recycle", "#recycle", "$recycle.bin", "__macosx", "__pycache__", "lost+found"}
 )
 DANGLING = "a link whose target is not there"
 

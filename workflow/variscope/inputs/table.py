@@ -117,7 +117,7 @@ def check_classes(
     `where` names the key or file that the message starts with.
     """
     if len(classes) == 0:
-        raise UserError(f"{where}: no images found, neither in class folders nor without")
+        raise UserError(f"{where}: no classes found, and no images without classes")
     groups = (
         [("", label)]
         if part is None

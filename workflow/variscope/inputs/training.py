@@ -22,17 +22,17 @@ WEIGHT_DECAY = 1e-3
 def normalised(
     pixels: npt.NDArray[Any], mean: Sequence[float], std: Sequence[float], device: str = "cpu"
 ) -> torch.Tensor:
-    """(n, 3, H, W) float32 from uint8 or float32 pixels: in [0, 1], then (x - mean) / std."""
+    """(n, C, H, W) float32 from uint8 or float32 pixels: in [0, 1], then (x - mean) / std."""
     images = torch.from_numpy(pixels).to(device)
     images = images.float().div_(255) if images.dtype == torch.uint8 else images.float()
-    shape = (1, 3, 1, 1)
+    shape = (1, -1, 1, 1)
     centre = torch.tensor(mean, dtype=torch.float32, device=device).reshape(shape)
     scale = torch.tensor(std, dtype=torch.float32, device=device).reshape(shape)
     return (images - centre) / scale
 
 
 def augmented(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Flip half of the images (n, 3, H, W) and shift each by up to an eighth of its side.
+    """Flip half of the images (n, C, H, W) and shift each by up to an eighth of its side.
 
     What a shift uncovers repeats the border. All draws come from `generator`, on the CPU.
     """
@@ -95,7 +95,10 @@ def train(
     ids = images.ids("train")
     check_trainable(model, images, mean, std, device)
     height, width = images.size
-    small = len(ids) * 3 * height * width * np.dtype(images.dtype).itemsize <= KEEP_IN_MEMORY
+    small = (
+        len(ids) * images.channels * height * width * np.dtype(images.dtype).itemsize
+        <= KEEP_IN_MEMORY
+    )
     kept = images.load(ids) if small else None
     label = torch.from_numpy(images.label[ids]).to(device)
     steps = -(-len(ids) // batch_size)
@@ -162,6 +165,8 @@ def accuracy(
     """
     chosen = np.asarray(ids, dtype=np.int64)
     classes = len(images.classes)
+    if classes < 2:  # one output would always be right
+        return {"n": 0, "classes": classes, "top1": None, "top5": None}
     hits = {1: 0, 5: 0}
     n = 0
     model.to(device).eval()
@@ -196,6 +201,11 @@ def check_trainable(
     device: str = "cpu",
 ) -> None:
     """Raise a UserError where nothing is to train on, or outputs are not one for each class."""
+    if len(images.classes) < 2:
+        raise UserError(
+            "weights: found train, but the images have no classes or only one; give images of at "
+            "least two classes, or weights that are trained"
+        )
     if images.ids("train").size == 0:
         raise UserError("weights: found train, but no image of the data set is of part train")
     with torch.inference_mode():

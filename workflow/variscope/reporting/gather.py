@@ -105,17 +105,26 @@ def _data(config: Mapping[str, Any], images: Mapping[str, Any]) -> Data:
     height, width = images["size"]
     kind = config["dataset"]["kind"]
     where = config["dataset"]["path"] or config["dataset"]["name"]
-    description = f"{images['images']} images of {len(images['classes'])} classes."
+    description = f"{images['images']} images" + (
+        f" of {len(images['classes'])} classes" if images["labelled"] else " without classes"
+    )
+    if images["parts"] == "drawn":
+        share = config["dataset"]["valid_fraction"]
+        description += f"; parts were drawn here, {100 * share:g} % of each class valid"
+    elif images["parts"] == "none":
+        description += ", all of them studied, since the data set has no parts"
     return Data(
         name=DATA_NAMES.get(kind, kind) + (f" ({where})" if where else ""),
         description=description,
-        image_size=f"{height} x {width} pixels",
+        image_size=f"{height} x {width} pixels"
+        + (", one channel" if images["channels"] == 1 else ""),
         classes=[
             ClassCount(
                 name=name,
                 images={part: counts[name] for part, counts in images["images_per_class"].items()},
             )
             for name in images["classes"]
+            if images["labelled"]
         ],
         notes=images["notes"],
     )

@@ -21,13 +21,13 @@ def alter(
     Position by position, the images whose next augmentation is the same are altered together.
 
     Args:
-        images: base images of the recipes, float32 in [0, 1], ``(n, 3, H, W)``.
+        images: base images of the recipes, float32 in [0, 1], ``(n, C, H, W)``.
         recipes: one per image.
         augmentations: those that ``Recipes.operation`` counts.
         in_place: write into ``images``, which are left as they are otherwise.
 
     Returns:
-        ``(n, 3, H, W)``, on the images' device.
+        ``(n, C, H, W)``, on the images' device.
     """
     altered = images if in_place else images.clone()
     operation = torch.from_numpy(recipes.operation.astype("int64"))

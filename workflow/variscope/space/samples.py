@@ -20,7 +20,7 @@ class Images(Protocol):
     label: NDArray[np.int64]
 
     def load(self, ids: NDArray[np.int64]) -> NDArray[Any]:
-        """Return pixels, ``(n, 3, H, W)``."""
+        """Return pixels, ``(n, C, H, W)``."""
 
 
 def sample_rows(space: Space, images: Images, seed: int, count: int = 3) -> list[dict[str, Any]]:
@@ -37,11 +37,17 @@ def sample_rows(space: Space, images: Images, seed: int, count: int = 3) -> list
     """
     part = 1 if space.index.count[1].sum() else 0
     present = np.flatnonzero(space.index.count[part])
-    chosen = present[np.linspace(0, len(present) - 1, min(count, len(present))).astype(int)]
+    if len(present) > 1:
+        chosen = present[np.linspace(0, len(present) - 1, min(count, len(present))).astype(int)]
+        ids = [int(space.index.order[space.index.start[part, label]]) for label in chosen]
+    else:  # several images of the one class
+        first, size = space.index.start[part, present[0]], space.index.count[part, present[0]]
+        places = first + np.linspace(0, size - 1, min(count, size)).astype(int)
+        ids = [int(image) for image in space.index.order[places]]
+        chosen = np.arange(len(ids))
     rows = []
-    for label in chosen:
-        image = int(space.index.order[space.index.start[part, label]])
-        rng = np.random.default_rng([seed, int(label)])
+    for number, image in zip(chosen, ids, strict=True):
+        rng = np.random.default_rng([seed, int(number)])
         recipes, titles, captions = _recipes(space, image, rng)
         base = torch.from_numpy(images.load(np.array([image])))
         if base.dtype == torch.uint8:
@@ -50,10 +56,14 @@ def sample_rows(space: Space, images: Images, seed: int, count: int = 3) -> list
         panels = [
             {"image": pixels, "title": title, "caption": caption}
             for pixels, title, caption in zip(
-                altered.permute(0, 2, 3, 1).numpy(), titles, captions, strict=True
+                altered.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy(),
+                titles,
+                captions,
+                strict=True,
             )
         ]
-        rows.append({"title": images.classes[label], "panels": panels})
+        title = images.classes[images.label[image]] if len(present) > 1 else f"image {image}"
+        rows.append({"title": title, "panels": panels})
     return rows
 
 

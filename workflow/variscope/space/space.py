@@ -99,6 +99,7 @@ class Space:
         index: the images by part and class.
         size: (height, width) of the images: bounds of pixels scale with it.
         part: the part that images come from where it is no variable.
+        channels: of the images, 1 or 3.
     """
 
     augmentations: tuple[Augmentation, ...]
@@ -108,6 +109,7 @@ class Space:
     apply: str = "always"
     apply_probability: float = 0.5
     part: str = "valid"
+    channels: int = 3
 
     def __post_init__(self) -> None:
         _check_names([a.name for a in self.augmentations], self.auxiliary)
@@ -117,6 +119,12 @@ class Space:
             raise UserError(
                 f"apply_probability: found {self.apply_probability}; allowed: between 0 and 1"
             )
+        for augmentation in self.augmentations:
+            if self.channels == 1 and augmentation.of_color:
+                raise UserError(
+                    f"variables: {augmentation.name} changes colors, and images of one channel "
+                    "have none; leave it out, or take three channels (dataset.channels: 3)"
+                )
         self._check_images()
 
     @property

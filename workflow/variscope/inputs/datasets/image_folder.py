@@ -64,8 +64,8 @@ class _Files:
                 image = read_rgb(self.folder / source)[0]
             except Undecodable as error:
                 raise UserError(
-                    f"{self.folder}/{printable(source)}: {error}. Mend or remove the file, or set dataset.on_error: skip "
-                    "and dataset.check: all"
+                    f"{self.folder}/{printable(source)}: {error}. Mend or remove the file, "
+                    "or set dataset.on_error: skip and dataset.check: all"
                 ) from error
             resized = resize_and_crop(image, size=self.size, resize=self.resize)
             pixels[row] = to_array(resized, self.channels)

@@ -19,7 +19,9 @@ _LUMA = (0.2989, 0.587, 0.114)
 
 
 def luma(images: torch.Tensor) -> torch.Tensor:
-    """Return the gray level of `(n, 3, H, W)` as `(n, 1, H, W)`."""
+    """Return the gray level of `(n, C, H, W)` as `(n, 1, H, W)`; one channel is its own."""
+    if images.shape[1] == 1:
+        return images
     red, green, blue = images.split(1, dim=1)
     gray = red * _LUMA[0]
     # Multiplied and added apart: fused, vectorised loops and remainders would round differently.
@@ -28,7 +30,7 @@ def luma(images: torch.Tensor) -> torch.Tensor:
     return gray
 
 
-@augmentation("grayscale", description="The luma in all three channels.")
+@augmentation("grayscale", description="The luma in all three channels.", of_color=True)
 def grayscale(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
     """Return the luma of the images in three channels."""
     return luma(images).expand_as(images)
@@ -59,6 +61,7 @@ def contrast(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
     "saturation",
     parameters=(Parameter(name="factor", low=0.01, high=3.5, minimum=0.0),),
     description="Distance from the pixel's gray level times a factor.",
+    of_color=True,
 )
 def saturation(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
     """Blend with the grayscale image."""
@@ -71,6 +74,7 @@ def saturation(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
         Parameter(name="factor", low=-0.5, high=0.5, unit="turns", minimum=-0.5, maximum=0.5),
     ),
     description="Hue turned by a share of the color circle.",
+    of_color=True,
 )
 def hue(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
     """Turn the hue of every pixel, keeping its HSV saturation and value."""

@@ -129,6 +129,7 @@ class Augmentation:
         description: one sentence for reports.
         checks: for each option that needs one, a function which returns the accepted value or
             raises a ValueError that says what is allowed.
+        of_color: it means something on images of three channels only.
     """
 
     name: str
@@ -137,16 +138,17 @@ class Augmentation:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     description: str = ""
     checks: Mapping[str, Check] = field(default_factory=dict, repr=False, compare=False)
+    of_color: bool = False
 
     def __call__(self, images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
         """Apply the operation.
 
         Args:
-            images: `(n, 3, H, W)`, floating point, values in [0, 1]; never modified.
+            images: `(n, C, H, W)`, C of 1 or 3, floating point, values in [0, 1]; never modified.
             parameters: `(n, k)` with one column for each of `self.parameters`, on the same device.
 
         Returns:
-            New contiguous images `(n, 3, H, W)` of the same dtype and device, clamped to [0, 1].
+            New contiguous images of the same shape, the same dtype and device, clamped to [0, 1].
 
         Raises:
             TypeError: if the images are not of a floating point type.
@@ -197,8 +199,9 @@ class Augmentation:
     def _check_arrays(self, images: torch.Tensor, parameters: torch.Tensor) -> None:
         if not images.is_floating_point():
             raise TypeError(f"images are {images.dtype}; allowed: floating point in [0, 1]")
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"images have shape {tuple(images.shape)}; allowed: (n, 3, H, W)")
+        if images.ndim != 4 or images.shape[1] not in ((3,) if self.of_color else (1, 3)):
+            allowed = "(n, 3, H, W)" if self.of_color else "(n, C, H, W) with C of 1 or 3"
+            raise ValueError(f"images have shape {tuple(images.shape)}; allowed: {allowed}")
         expected = (len(images), len(self.parameters))
         if tuple(parameters.shape) != expected:
             raise ValueError(

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from variscope.errors import UserError
 from variscope.space.augmentations.definition import Parameter, finite_number
 from variscope.space.augmentations.registry import augmentation
 from variscope.space.augmentations.tensors import column, precise
@@ -47,7 +48,10 @@ def erasing(
     columns is the box's height and width.
 
     Args:
-        colour: red, green and blue in [0, 1].
+        colour: red, green and blue in [0, 1]; three equal numbers on images of one channel.
+
+    Raises:
+        UserError: the colour is not gray, and the images have one channel.
     """
     height, width = images.shape[2:]
     row, col, area, log_aspect = (column(parameters, k) for k in range(4))
@@ -59,5 +63,10 @@ def erasing(
     x = torch.arange(width, dtype=images.dtype, device=images.device) + 0.5
     in_rows = (y >= row - half_height) & (y < row + half_height)
     in_columns = (x >= col - half_width) & (x < col + half_width)
-    filling = images.new_tensor(colour)[:, None, None]
+    if images.shape[1] == 1 and len(set(colour)) > 1:
+        raise UserError(
+            f"erasing: colour is {list(colour)}, and the images have one channel; allowed: three "
+            "equal numbers"
+        )
+    filling = images.new_tensor(colour[: images.shape[1]])[:, None, None]
     return torch.where(in_rows & in_columns, filling, images)

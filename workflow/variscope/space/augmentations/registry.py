@@ -27,8 +27,9 @@ def augmentation(
     """Register the decorated function `op(images, parameters, *, option=default, ...)`.
 
     The function receives images `(n, C, H, W)` in [0, 1], C of 1 or 3 (`of_color`: of 3 only), and
-    parameters `(n, k)`, and returns images of the same shape and dtype. It need not
-    clamp, nor handle an empty batch; it must not modify what it receives, and each image must come out the same whatever else is in the batch.
+    parameters `(n, k)`, and returns images of the same shape and dtype. It need not clamp, nor
+    handle an empty batch; it must not modify what it receives, and each image must come out the
+    same whatever else is in the batch.
     The defaults of its keyword-only arguments are the options. The name of the function then stands
     for the Augmentation, which is called as `op(images, parameters)`. A notebook's cell may be run
     again: it replaces the augmentation that it defined.

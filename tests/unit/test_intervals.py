@@ -48,8 +48,20 @@ def test_where_nothing_far_away_is_rejected_the_interval_is_everything():
     assert (found.low[0], found.high[0]) == (0, 1)
 
 
-def test_a_badly_known_variance_lengthens_the_upper_end_alone():
+def test_an_index_that_falls_as_the_variance_rises_has_a_longer_lower_end():
+    """Numerators that do not vary at all: theta is overrated where V is underrated."""
+    _, variance = sums(0.4, seed=1)
+    found = ratio(0.3 * BLOCKS[:, None].astype(float), variance, BLOCKS, 0.95)
+    theta, relative = 0.3 * BLOCKS.sum() / variance.sum(), relative_error(variance, BLOCKS)
+    w, t = lengthening(relative, BLOCKS.sum()), stats.t.ppf(0.975, 7)
+    # The deviations are -theta v_r: se = theta e, rho = -1.
+    assert w > 0 and found.value[0] == pytest.approx(theta)
+    assert found.low[0] == pytest.approx(theta * (1 - t * relative * (1 + w**2)))
+
+
+def test_a_badly_known_variance_lengthens_the_upper_end_alone_where_the_index_does_not_fall():
     numerator, variance = sums(0.4, seed=1)
+    numerator = numerator + 0.3 * (variance - BLOCKS * variance.sum() / BLOCKS.sum())  # it rises
     relative = relative_error(variance, BLOCKS)
     assert relative == pytest.approx(
         np.sqrt(8 / 7 * ((variance / variance.sum() - BLOCKS / BLOCKS.sum()) ** 2).sum())

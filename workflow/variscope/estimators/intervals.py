@@ -17,15 +17,21 @@ theta that a t test of the numerator less theta times the variance does not reje
 which costs units of a well-known variance nothing, and does not take the variance for known where
 it is not. Where the test rejects nothing far away, the interval is unbounded: [0, 1] is reported.
 
-*A longer upper end.* Terms of heavy-tailed units come in few large pieces: a sample that has seen
-none of them underrates the variance, its own error and the index alike, so that misses lie below
-the truth. Where the relative error of V, e = sqrt(svv), is large, the upper end is moved out:
+*Longer ends.* Terms of heavy-tailed units come in few large pieces: a sample that has seen few of
+them underrates the variance, its own error and mostly the index, so that misses lie below the
+truth. Where the relative error of V, e = sqrt(svv), is large, the upper end is moved out:
 
     g = e (1 + B e^2 / 3)           a third of the skewness of V, were its blocks log-normal
     w = (g - 0.1) / 0.4             cut to 0..1
     u = t (1 + w / 2),  z = theta / se,  L = z (exp(u / z) - 1)      the upper end on the log scale
     (for z < 1: L = u + z (e^u - 1 - u), and u for z <= 0)
     upper end = the larger of Fieller's and theta + se (t + w (L - t))
+
+An index that clearly falls as V rises, as that of a light-tailed unit in the aggregate with a
+heavy-tailed one, is overrated instead. With rho = (sav - theta svv) / (e se), its correlation with
+V,
+
+    lower end = the smaller of Fieller's and theta - se t (1 + w^2 r),    r = -1 - 2 rho cut to 0..1
 
 The constants were fitted on other functions and seeds than those of ``benchmarks/coverage.py``,
 which holds the intervals against exact truth and says where they reach their level. What no
@@ -42,7 +48,7 @@ from scipy.special import stdtrit
 
 Array = NDArray[np.float64]
 
-# The upper end grows between these values of g, and its quantile by half at the end.
+# Ends grow between these values of g, and the upper one's quantile by half at the end.
 _START, _FULL, _LONGER = 0.1, 0.5, 0.5
 
 
@@ -147,15 +153,19 @@ def ratio(
         middle = (theta - t**2 * sav) / leading
         reach = t * np.sqrt(np.maximum(squared_error - t**2 * (saa * svv - sav**2), 0.0)) / leading
         low, high = middle - reach, middle + reach
-        longer = _longer_end(theta, np.sqrt(squared_error), np.sqrt(svv), float(blocks.sum()), t)
-        low = np.where(bounded, low, 0.0)
+        error, relative = np.sqrt(squared_error), np.sqrt(svv)
+        w = lengthening(relative, float(blocks.sum()))
+        longer = _longer_end(theta, error, w, t)
+        falling = np.clip(-1 - 2 * (sav - theta * svv) / (relative * error), 0.0, 1.0)
+        lower = np.where(w > 0, theta - error * t * (1 + w**2 * falling), np.nan)
+        low = np.where(bounded, np.fmin(low, lower), 0.0)
         high = np.where(bounded, np.fmax(high, longer), 1.0)
     undefined = ~np.isfinite(theta)
     return Estimate(theta, np.where(undefined, np.nan, low), np.where(undefined, np.nan, high))
 
 
 def lengthening(relative: Array, blocks: float) -> Array:
-    """Return w of the module: 0 where the upper end is Fieller's, 1 where it is longest.
+    """Return w of the module: 0 where the ends are Fieller's, 1 where they are longest.
 
     Args:
         relative: relative standard error of V, ``(*unit)``.
@@ -165,9 +175,8 @@ def lengthening(relative: Array, blocks: float) -> Array:
     return np.clip((skewness - _START) / (_FULL - _START), 0.0, 1.0)
 
 
-def _longer_end(theta: Array, error: Array, relative: Array, blocks: float, t: float) -> Array:
+def _longer_end(theta: Array, error: Array, w: Array, t: float) -> Array:
     """Return the longer upper end; NaN where there is none."""
-    w = lengthening(relative, blocks)
     u = t * (1 + _LONGER * w)
     z = np.where(error > 0, theta / error, 0.0)
     large = np.maximum(z, 1.0)

@@ -3,9 +3,15 @@
 import math
 import re
 
+import numpy as np
+import pytest
 import synthetic
 import xarray as xr
+from variscope.designs import Design
+from variscope.estimators import Layout, Moments
 from variscope.reporting import sentences
+from variscope.reporting.sentences import guard_sentence
+from variscope.stores.results import layer_dataset, study_tree
 
 NAMES = ("erasing", "rolling", "class")
 NAN = math.nan
@@ -339,3 +345,25 @@ def test_the_answer_of_undefined_layers_is_still_an_answer():
         "In layer b no share is defined.",
         "No layer's share has an interval.",
     ]
+
+
+@pytest.mark.parametrize("active", [1.0, 0.15])
+def test_guards_are_said_of_the_units_and_layers_where_they_speak(active: float):
+    """A unit that is on for a share of x0 x1: in 256 blocks few of its products are not zero."""
+    table = Design("cycle", ((0,), (1,), (2,)), 256, 4, seed=1)
+    moments = Moments.zeros(Layout("cycle", 3), range(4), (2,))
+    for number in range(4):
+        rows = table.replicate(number)
+        x = rows.points.reshape(-1, 3)
+        sparse = np.maximum(x[:, 0] * x[:, 1] - (1 - active), 0) * (1 + x[:, 2])
+        outputs = np.stack([sparse, x.sum(axis=1)], axis=1)
+        moments.update(number, outputs.reshape(-1, table.rows, 2), rows.order)
+    about = {"layer": "fc", "layer_number": 0}
+    data = layer_dataset([moments], ["a", "b", "c"], ("neuron",), 0.95, about)
+    said = guard_sentence(study_tree({"fc": data}))
+    if active == 1.0:
+        assert said == "" and not data.S1_sparse.any()
+    else:
+        assert "in 50 % of the S1 of units and 50 % of the S2 of units: a guard" in said
+        assert data.S1_sparse.sel(neuron=0).all() and not data.S1_sparse.sel(neuron=1).any()
+        assert "whole layers" not in said  # the dense unit decides the layer

@@ -129,6 +129,36 @@ def precision_sentence(tree: xr.DataTree, index: str) -> str:
     )
 
 
+def guard_sentence(tree: xr.DataTree) -> str:
+    """Say of how many units and layers a guard widened an interval, and what that means.
+
+    Empty where no guard spoke. Counted over units that are fine and variables that were varied.
+    """
+    found = layers(tree)
+    parts = []
+    for index in ("S1", "S2"):
+        spoke, of = 0, 0
+        for data in found.values():
+            if f"{index}_sparse" in data:
+                spoke += int(data[f"{index}_sparse"].sum())
+                of += int(data[index].notnull().sum())
+        if spoke:
+            parts.append(f"{100 * spoke / of:.2g} % of the {index} of units")
+    whole = [
+        f"{index} in {layer}"
+        for layer, data in found.items()
+        for index in ("S1", "S2")
+        if f"{index}_layer_sparse" in data and bool(data[f"{index}_layer_sparse"].any())
+    ]
+    if not parts:
+        return ""
+    sentence = (
+        f"Too few terms are not zero for an interval of its own in {join_words(parts)}: a guard "
+        "lets these intervals reach from 0 to the upper end of the total index ST."
+    )
+    return f"{sentence} Of whole layers that holds for {join_words(whole)}." if whole else sentence
+
+
 def accuracy_sentence(
     top1: float, low: float, high: float, images: int, classes: int, part: str, level: str = "95 %"
 ) -> str:
@@ -185,6 +215,7 @@ def answer(tree: xr.DataTree, index: str | None = None) -> list[str]:
     sentences.append(interaction_sentence(tree))
     sentences.append(negligible_sentence(tree, chosen))
     sentences.append(precision_sentence(tree, chosen))
+    sentences.append(guard_sentence(tree))
     if any(len(shares(data, chosen)) > 1 for data in found.values()):
         sentences.append(comparison_sentence(tree, chosen))
     return [sentence for sentence in sentences if sentence]

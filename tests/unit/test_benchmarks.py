@@ -12,10 +12,10 @@ import pytest
 from tiny import REPOSITORY
 
 COMMANDS = (
-    "estimators", "memory", "evaluations", "intervals", "differences", "evaluation", "disk",
-    "scaling", "extrapolate", "transit",
+    "estimators", "memory", "evaluations", "intervals", "coverage", "differences", "peers",
+    "evaluation", "disk", "scaling", "extrapolate", "transit",
 )  # fmt: skip
-FOR_THE_OTHERS = ("measuring", "rivals", "networks")
+FOR_THE_OTHERS = ("measuring", "rivals", "networks", "hard_units")
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,8 @@ def test_every_command_is_tested():
 
 
 @pytest.mark.parametrize(
-    "name", ["evaluations", "intervals", "differences", "disk", "scaling", "transit"]
+    "name",
+    ["evaluations", "intervals", "coverage", "differences", "peers", "disk", "scaling", "transit"],
 )
 def test_a_benchmark_runs_and_says_on_what(name: str, tmp_path: Path):
     rows = run(name, tmp_path)

@@ -51,7 +51,7 @@ class Answers:
             for start in range(0, len(recipes), self._batch):
                 some = recipes.take(slice(start, start + self._batch))
                 pixels = self._images.load(some.image)
-                images = normalised(pixels, (0.0,) * 3, (1.0,) * 3, self._device)
+                images = normalised(pixels, (0.0,), (1.0,), self._device)
                 altered = alter(images, some, space.augmentations)
                 outputs = self._network(normalised(altered.cpu().numpy(), self._mean, self._std,
                                                    self._device))  # fmt: skip

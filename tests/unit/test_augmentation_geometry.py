@@ -52,12 +52,12 @@ def test_rolls_compose_and_no_shift_is_the_identity():
 
 
 def test_every_whole_shift_within_the_bounds_is_equally_likely():
-    low, high = get("rolling").parameters[0].bounds(16, 40)
-    assert (low, high) == (-3.5, 3.5)  # 16 / 5 = 3.2 allows -3, ..., 3
+    rows = get("rolling").parameters[0]
+    assert rows.bounds(16, 40) == (-3, 3)  # 16 / 5 = 3.2 allows -3, ..., 3
     n = 7000
-    u = (torch.arange(n) + 0.5) / n
+    drawn = torch.from_numpy(rows.decode((np.arange(n) + 0.5) / n, 16, 40)).float()
     images = torch.arange(16.0).div(16).view(1, 1, 16, 1).expand(n, 3, 16, 1)
-    shifts = torch.stack([low + u * (high - low), torch.zeros(n)], dim=1)
+    shifts = torch.stack([drawn, torch.zeros(n)], dim=1)
     first = get("rolling")(images, shifts)[:, 0, 0, 0].mul(16).round().long()
     assert torch.bincount(first, minlength=16).tolist() == [1000] * 4 + [0] * 9 + [1000] * 3
 

@@ -154,7 +154,9 @@ def _chosen_bars(dataset: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
         for label in ax.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
         # Table without names, or none known: the number stands for the unit.
-        name = row.get("name") or f"{noun} {row['unit']}"
+        # A table read back from a file holds NaN where it holds no name.
+        given = row.get("name")
+        name = given if isinstance(given, str) and given else f"{noun} {row['unit']}"
         text = f"{name}: {variable_label(names[chosen])}"
         ax.set_title(f"{text} {share_text(float(row[index]))}", fontsize=SMALL, loc="left", pad=2)
     figure.supylabel("share of the unit's variance", fontsize=SMALL)

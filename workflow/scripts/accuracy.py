@@ -20,7 +20,12 @@ with job(snakemake.log[0]):
         images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
         trained = Path(snakemake.input.weights) if snakemake.input.weights else None
         network = open_network(
-            model, len(images.classes), Path.cwd(), dataset["seed"], trained, images.channels
+            model,
+            len(images.classes),
+            Path.cwd(),
+            dataset["seed"],
+            trained,
+            image_shape=(images.channels, *images.size),
         )
         with repeatable(snakemake.params.threads):
             if measured["measured"] == "accuracy":

@@ -22,7 +22,14 @@ with job(snakemake.log[0]):
     space = make_space(variable_set, images, variable_set["augmentations"], here)
     trained = Path(snakemake.input.weights) if snakemake.input.weights else None
     evaluator = Evaluator(
-        open_network(model, len(images.classes), here, dataset["seed"], trained, images.channels),
+        open_network(
+            model,
+            len(images.classes),
+            here,
+            dataset["seed"],
+            trained,
+            image_shape=(images.channels, *images.size),
+        ),
         list(map(Layer.from_json, model["layers"])),
         space,
         images,
@@ -33,6 +40,7 @@ with job(snakemake.log[0]):
         softmax=model["softmax"],
         precision=evaluation["precision"],
         compile=evaluation["compile"],
+        memory=model["memory"],
     )
     design = Design(groups=space.groups, seed=dataset["seed"], **snakemake.params.design)
     replicates = snakemake.params.replicates

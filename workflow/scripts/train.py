@@ -17,7 +17,11 @@ with job(snakemake.log[0]):
     skipped = json.loads(Path(snakemake.input.images).read_text())["skipped"]
     images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
     network = open_network(
-        model, len(images.classes), Path.cwd(), dataset["seed"], channels=images.channels
+        model,
+        len(images.classes),
+        Path.cwd(),
+        dataset["seed"],
+        image_shape=(images.channels, *images.size),
     )
     epochs = snakemake.params.training["epochs"]
     with repeatable(snakemake.params.threads), Progress(epochs, "epochs") as progress:

@@ -116,6 +116,7 @@ class Experiment:
             **self.config["models"][name],
             "mean": found["mean"],
             "std": found["std"],
+            "memory": found["memory"],
             "layers": found["layers"],
             "files": model_files_digest(self.config["models"][name], self.folder),
         }

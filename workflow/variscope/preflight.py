@@ -8,9 +8,10 @@ it imports torch, and keeps what it found for as long as nothing that it depends
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
     Returns:
         What JSON can hold: ``dataset`` (settings as resolved, summary of the images, what was
-        skipped), ``models`` (layers with shapes and axes, mean, std, notes), ``variable_sets``
+        skipped), ``models`` (layers with shapes and axes, mean, std, memory, notes),
+        ``variable_sets``
         (variables with kinds, factors and bounds; per design the rows and the evaluations of a
         block on average, and whether that was counted in full), ``device``.
 
@@ -63,7 +65,7 @@ def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     models = {}
     for name, model in config["models"].items():
         with _naming(f"models.{name}"):
-            models[name] = _model(model, config["seed"], images, folder)
+            models[name] = _model(model, config["seed"], images, folder, config["training"])
     return {
         "dataset": {
             "settings": dataset,
@@ -80,11 +82,14 @@ def _space(
     variable_set: Mapping[str, Any], config: Mapping[str, Any], images: Any, folder: Path
 ) -> dict[str, Any]:
     from variscope.inputs.opening import make_space
+    from variscope.inputs.values import images_to_look_at
+    from variscope.space.trying import try_augmentation
 
     space = make_space(variable_set, images, config["augmentations"], folder)
     augmentations = {a.name: a for a in space.augmentations}
+    some = images_to_look_at(images)
     for augmentation in space.augmentations:
-        _try(augmentation, space.bounds(augmentation), images)
+        try_augmentation(augmentation, space.bounds(augmentation), some)
     variables = []
     for variable in space.variables:
         entry: dict[str, Any] = {"name": variable.name, "kind": variable.kind}
@@ -110,25 +115,6 @@ def _space(
     }
 
 
-def _try(augmentation: Any, bounds: list[tuple[float, float]], images: Any) -> None:
-    """Alter two images with the parameters at their lowest and at their highest."""
-    import torch
-
-    pixels = torch.from_numpy(images.load([0, len(images) - 1]))
-    batch = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
-    before = batch.clone()
-    parameters = torch.tensor(bounds, dtype=torch.float32).reshape(-1, 2).T
-    fails = f"augmentation {augmentation.name} fails on images of {tuple(batch.shape[1:])}"
-    try:
-        altered = augmentation(batch, parameters)
-    except Exception as error:  # a user's operation may raise anything
-        raise UserError(f"{fails}: {type(error).__name__}: {error}") from error
-    if not torch.isfinite(altered).all():
-        raise UserError(f"{fails}: it gives values that are not finite")
-    if not torch.equal(batch, before):
-        raise UserError(f"{fails}: it modifies the images that it receives; work on a copy")
-
-
 def _count(space: Any, kind: str, sizes: Mapping[str, int], seed: int) -> dict[str, Any]:
     """Count the rows of a design that repeat an earlier row of their block."""
     from variscope.designs import Design
@@ -148,17 +134,21 @@ def _count(space: Any, kind: str, sizes: Mapping[str, int], seed: int) -> dict[s
     return {"rows_per_block": rows, "evaluations": total, "exact": exact}
 
 
-def _model(model: Mapping[str, Any], seed: int, images: Any, folder: Path) -> dict[str, Any]:
+def _model(
+    model: Mapping[str, Any], seed: int, images: Any, folder: Path, training: Mapping[str, Any]
+) -> dict[str, Any]:
     import torch
 
     from variscope.inputs.answers import answers_of
     from variscope.inputs.layers import probe
-    from variscope.inputs.models import build, categories, check_weights
+    from variscope.inputs.models import build, categories, check_weights, resolve_weights
     from variscope.inputs.opening import normalisation
-    from variscope.inputs.training import check_trainable, normalised
+    from variscope.inputs.training import check_training, normalised
+    from variscope.inputs.values import check_values, images_to_look_at
 
     classes = len(images.classes)
-    weights = check_weights(model["weights"], model["factory"], folder)
+    shape = (images.channels, *images.size)
+    weights = resolve_weights(model["weights"], model["factory"], folder)
     network = build(
         model["factory"],
         arguments=model["arguments"],
@@ -166,34 +156,39 @@ def _model(model: Mapping[str, Any], seed: int, images: Any, folder: Path) -> di
         channels=images.channels,
         folder=folder,
         seed=seed,
+        image_shape=shape,
     )
-    check_weights(model["weights"], model["factory"], folder, model=network)
-    mean, std = normalisation(model, folder, images.channels)
-    layers = probe(
-        network, model["layers"], (images.channels, *images.size), model["softmax"], model["axes"]
-    )
-    notes = []
+    weights = check_weights(model["weights"], model["factory"], folder, model=network, load=True)
+    normal = normalisation(model, network, folder, shape[0])
+    layers = probe(network, model["layers"], shape, model["softmax"], model["axes"])
+    notes = [str(normal), *weights.notes]
+    memory = check_values(network, layers, images_to_look_at(images), normal.mean, normal.std)
+    if memory != "channels_last":
+        notes.append("its memory is contiguous, since it does not take channels last")
     if weights.kind == "train":
-        check_trainable(network, images, mean, std)
+        notes += check_training(
+            network, images, normal.mean, normal.std, batch_size=training["batch_size"]
+        )
     if weights.kind == "none":
-        notes.append("weights: none, the network is as its factory initialises it")
+        notes.append("the network is as its factory makes it")
     if weights.needs_download:
-        notes.append(f"weights: {weights.path} is not here yet and will be downloaded")
+        notes.append(f"{weights.path} is not here yet and will be downloaded")
     for layer in layers:
         if layer.dims[0] == "unit_0":
             notes.append(
                 f"axes: those of {layer.name}, {layer.output}, are not known and are numbered; "
                 f'a line such as axes: {{"{layer.name}": "{_example(layer)}"}} names them'
             )
-    two = normalised(images.load([0, min(1, len(images) - 1)]), mean, std)
+    two = normalised(images.load([0, min(1, len(images) - 1)]), normal.mean, normal.std)
     known = categories(model["factory"], model["weights"], folder)
     answers = answers_of(network, layers[-1], two, images.classes, known)
     with torch.no_grad():
         parameters = sum(p.numel() for p in network.parameters())
     return {
         "layers": [layer.to_json() for layer in layers],
-        "mean": mean,
-        "std": std,
+        "mean": normal.mean,
+        "std": normal.std,
+        "memory": memory,
         "parameters": parameters,
         "weights": weights.kind,
         "answers": answers,
@@ -222,13 +217,15 @@ def main() -> int:
     """Read ``{"config": ..., "folder": ...}``, write ``{"found": ...}`` or ``{"error": ...}``."""
     request = json.load(sys.stdin)
     answer: dict[str, Any]
-    try:
-        # What a user's factory prints must not mix with the answer.
-        with redirect_stdout(sys.stderr):
+    # What a user's factory prints, be it in C, must not mix with the answer.
+    sys.stdout.flush()
+    with os.fdopen(os.dup(1), "w") as out:
+        os.dup2(2, 1)
+        try:
             answer = {"found": preflight(request["config"], Path(request["folder"]))}
-    except UserError as error:
-        answer = {"error": str(error)}
-    json.dump(answer, sys.stdout)
+        except UserError as error:
+            answer = {"error": str(error)}
+        json.dump(answer, out)
     return 0
 
 

@@ -38,11 +38,17 @@ class Compiled:
         model: in eval mode, on its device. The hooks stay on it.
         layers: in the order of what is returned.
         softmax_last: apply softmax over the classes to the last of them.
+        memory: layout of the images.
     """
 
     def __init__(
-        self, model: nn.Module, layers: Sequence[Layer], softmax_last: bool = False
+        self,
+        model: nn.Module,
+        layers: Sequence[Layer],
+        softmax_last: bool = False,
+        memory: torch.memory_format = torch.channels_last,
     ) -> None:
+        self._memory = memory
         self._layers = tuple(layer.name for layer in layers)
         self._ready: set[str] = set()
         self._compiled: Callable[[torch.Tensor], tuple[torch.Tensor, ...]] | None = None
@@ -85,7 +91,7 @@ class Compiled:
         """Return each layer's outputs, ``(n, *unit)``, float32, contiguous and nobody else's.
 
         Args:
-            images: ``(n, C, H, W)``, channels last in memory, made and run in inference mode.
+            images: ``(n, C, H, W)``, in that layout, made and run in inference mode.
             at_most: images of the largest batch.
             precision: that is on, see `variscope.evaluate.device.computing_in`. The first call in
                 each compiles, which takes seconds to minutes.
@@ -109,9 +115,7 @@ class Compiled:
         # Where a network falls into pieces, the sizes of what passes between them become dynamic
         # with the second size only. The code for any size is then what torch tries first.
         for size in (at_most, (at_most + 1) // 2):
-            self._run(
-                images.new_zeros((size, *images.shape[1:])).to(memory_format=torch.channels_last)
-            )
+            self._run(images.new_zeros((size, *images.shape[1:])).to(memory_format=self._memory))
         graphs = counters["stats"]["unique_graphs"] - graphs
         if not graphs and not self._ready:
             raise UserError(

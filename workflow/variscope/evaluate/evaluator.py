@@ -22,6 +22,7 @@ from variscope.evaluate.compiled import Compiled
 from variscope.evaluate.device import computing_in
 from variscope.inputs.images import ImageTable
 from variscope.inputs.layers import Layer, capture
+from variscope.inputs.values import MEMORY_FORMATS
 from variscope.jobs import LOG
 from variscope.space.altering import alter
 from variscope.space.space import Recipes, Space
@@ -83,8 +84,7 @@ class Evaluator:
     """A network, its hooked layers, and the images that a space alters.
 
     Args:
-        model: in eval mode, on ``device``; its parameters are laid out channels last, in which
-            convolutions are faster.
+        model: in eval mode, on ``device``; its parameters are laid out as ``memory`` says.
         layers: whose outputs are captured, in the network's order.
         space: decodes points into recipes.
         images: where recipes' images come from.
@@ -95,6 +95,8 @@ class Evaluator:
         precision: what the network computes in, one of `variscope.evaluate.device.PRECISIONS`.
             Images are altered, and outputs handed on, in float32 all the same.
         compile: let torch.compile compile the network; a UserError says where it cannot.
+        memory: "channels_last", in which convolutions are faster, or "contiguous" for a network
+            that does not take it (`variscope.inputs.values.check_values`).
     """
 
     def __init__(
@@ -111,10 +113,15 @@ class Evaluator:
         softmax: bool = False,
         precision: str = "float32",
         compile: bool = False,
+        memory: str = "channels_last",
     ) -> None:
         volumes = any(parameter.ndim == 5 for parameter in model.parameters())
-        layout = torch.contiguous_format if volumes else torch.channels_last  # of four dimensions
-        self.model = model.to(device).to(memory_format=layout).eval()
+        # Channels last is of four dimensions.
+        self.memory = MEMORY_FORMATS["contiguous" if volumes else memory]
+        model.to(device)
+        model.to(memory_format=self.memory)
+        model.eval()  # its result is not used: an overridden train() may give none
+        self.model = model
         self.layers = tuple(layers)
         self.space = space
         self.images = images
@@ -124,7 +131,9 @@ class Evaluator:
         self.precision = precision
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device)[:, None, None]
         self._std = torch.tensor(std, dtype=torch.float32, device=device)[:, None, None]
-        self._compiled = Compiled(self.model, self.layers, softmax) if compile else None
+        self._compiled = (
+            Compiled(self.model, self.layers, softmax, self.memory) if compile else None
+        )
 
     def blocks_at_once(self, rows: int) -> int:
         """Return how many whole blocks of so many rows a batch has: at least one."""
@@ -187,10 +196,10 @@ class Evaluator:
             pixels: of the ids, uint8, or float32 in [0, 1], ``(k, C, H, W)``.
 
         Returns:
-            ``(n, C, H, W)``, channels last in memory.
+            ``(n, C, H, W)``, in memory as the network takes it.
         """
         n, shape = len(recipes), pixels.shape[1:]
-        batch = torch.empty((n, *shape), device=self.device, memory_format=torch.channels_last)
+        batch = torch.empty((n, *shape), device=self.device, memory_format=self.memory)
         base = torch.from_numpy(pixels).to(self.device)
         where = torch.from_numpy(np.searchsorted(ids, recipes.image)).to(self.device)
         at_once = max(1, n)

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from variscope.errors import UserError
 from variscope.inputs.weights import (
@@ -27,13 +28,20 @@ from variscope.inputs.weights import (
     resolve_weights,
 )
 
+_NO_HOOKS = (
+    "which takes no hooks; build the nn.Module that it was made from, and give its state dict as "
+    "weights"
+)
+
 __all__ = [
     "Weights",
     "build",
     "categories",
     "check_weights",
+    "initialise",
     "load_weights",
     "open_model",
+    "plain",
     "preprocessing",
     "resolve_weights",
 ]
@@ -47,6 +55,7 @@ def build(
     channels: int = 3,
     folder: Path | str = ".",
     seed: int | None = None,
+    image_shape: tuple[int, int, int] | None = None,
 ) -> nn.Module:
     """Build a network, without trained weights, in eval mode.
 
@@ -82,11 +91,13 @@ def build(
                 model = function(**keywords)
             except (Exception, SystemExit) as error:
                 raise UserError(f"factory {factory!r} failed: {_line(error)}") from error
-    if not isinstance(model, nn.Module):
-        raise UserError(
-            f"factory {factory!r} gave {type(model).__name__}; a torch.nn.Module is needed"
-        )
-    return model.eval()
+        try:
+            model = plain(model)
+            if image_shape is not None:
+                initialise(model, image_shape)
+        except UserError as error:
+            raise UserError(f"factory {factory!r}: {error}") from error
+    return model
 
 
 def open_model(
@@ -98,6 +109,7 @@ def open_model(
     channels: int = 3,
     folder: Path | str = ".",
     seed: int = 0,
+    image_shape: tuple[int, int, int] | None = None,
 ) -> nn.Module:
     """`build` and `load_weights` in one: a network in eval mode, ready for a study.
 
@@ -111,8 +123,75 @@ def open_model(
         channels=channels,
         folder=folder,
         seed=seed,
+        image_shape=image_shape,
     )
     return load_weights(model, weights, factory, folder)
+
+
+def plain(model: object) -> nn.Module:
+    """Return a network whose modules take hooks, in eval mode: what wraps it is taken off.
+
+    torch.compile's wrapper ignores hooks that come later, and DataParallel calls copies.
+
+    Raises:
+        UserError: no nn.Module, or a program of TorchScript or torch.export, which takes no hooks;
+            or parameters without values, or of another type than float32.
+    """
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif type(model).__module__ == "torch._dynamo.eval_frame":  # whose import takes a second
+            model = model._orig_mod  # type: ignore[attr-defined]
+        else:
+            break
+    kind = type(model).__name__
+    if any(base.__module__.startswith("torch.export") for base in type(model).__mro__):
+        raise UserError(f"the model is a program of torch.export ({kind}), {_NO_HOOKS}")
+    if not isinstance(model, nn.Module):
+        raise UserError(f"the model is of type {kind}; a torch.nn.Module is needed")
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            part = f"the model's {name!r}" if name else "the model"
+            raise UserError(
+                f"{part} is a TorchScript program ({type(module).__name__}), {_NO_HOOKS}"
+            )
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            continue
+        if parameter.is_meta:
+            raise UserError(f"the model's {name!r} is on the meta device and has no values")
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            found = str(parameter.dtype).removeprefix("torch.")
+            raise UserError(
+                f"the model's {name!r} is {found}; float32 is needed, as model.float() makes it "
+                "(evaluation.precision is what a study computes in)"
+            )
+    model.eval()  # its result is not used: an overridden train() may give none
+    return model
+
+
+def initialise(model: nn.Module, image_shape: tuple[int, int, int]) -> None:
+    """Let lazy layers take their sizes, and draw their weights, in a pass of two gray images.
+
+    Outside of inference mode, whose tensors cannot be trained. Other networks are left alone.
+
+    Raises:
+        UserError: the model fails on images of that shape, or leaves a lazy layer as it was.
+    """
+    if not any(map(is_lazy, [*model.parameters(), *model.buffers()])):
+        return
+    try:
+        with torch.no_grad():
+            model(torch.full((2, *image_shape), 0.5))
+    except Exception as error:
+        raise UserError(
+            f"the model fails on images of shape {(2, *image_shape)}: {_line(error)}"
+        ) from error
+    waiting = [name for name, value in model.named_parameters() if is_lazy(value)]
+    if waiting:
+        raise UserError(
+            f"the model's {waiting[0]!r} is lazy, and no pass gives it a size: it is never called"
+        )
 
 
 def _split(factory: str) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,27 +57,95 @@ def dataset_settings(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return dataset
 
 
-def normalisation(
-    model: Mapping[str, Any], folder: Path, channels: int = 3
-) -> tuple[list[float], list[float]]:
-    """Return a model's mean and std: as configured, else the weights' own, else ImageNet's.
+@dataclass(frozen=True)
+class Normalisation:
+    """Of images in [0, 1], for each channel: (x - mean) / std; and who says so."""
 
-    On one channel ImageNet's are the means of its three.
+    mean: list[float]
+    std: list[float]
+    source: str
+
+    def __str__(self) -> str:
+        mean, std = (", ".join(f"{v:.4g}" for v in values) for values in (self.mean, self.std))
+        return f"normalisation: mean [{mean}], std [{std}], {self.source}"
+
+
+def normalisation(
+    model: Mapping[str, Any], network: nn.Module, folder: Path, channels: int = 3
+) -> Normalisation:
+    """Return a model's mean and std: of the settings, of the weights, or of the network itself.
+
+    A network that is trained here or not at all is given ImageNet's where nobody says otherwise.
 
     Raises:
-        UserError: mean or std are not one number a channel.
+        UserError: mean or std are not one number a channel; a state dict by its path, and nothing says what its images were; or one of mean
+            and std is set, and nothing gives the other.
     """
-    wanted = preprocessing(model["factory"], model["weights"], folder) or {}
-    mean = model["mean"] or wanted.get("mean") or per_channel(MEAN, channels)
-    std = model["std"] or wanted.get("std") or per_channel(STD, channels)
-    for name, values in (("mean", mean), ("std", std)):
-        if len(values) != channels:
-            whose = "" if model[name] else ", those of the weights"
+    given = {key: list(model[key]) for key in ("mean", "std") if model[key] is not None}
+    for name, values in given.items():
+        _refuse_other_channels(name, values, channels, "")
+    if len(given) == 2:
+        return Normalisation(given["mean"], given["std"], "from the settings")
+    wanted = preprocessing(model["factory"], model["weights"], folder)
+    if wanted is not None and "mean" in wanted:
+        found, source = wanted, f"from the weights {model['weights']}"
+    else:
+        found, source = carried_normalisation(network), "from the model's pretrained_cfg"
+    if found is None:
+        if given:
+            missing = "std" if "mean" in given else "mean"
             raise UserError(
-                f"{name}: found {len(values)} numbers{whose}; allowed: {channels}, one for each of "
-                "dataset.channels"
+                f"{missing}: left out, and neither the weights nor the model say it; "
+                f"give it beside {next(iter(given))}"
             )
-    return list(mean), list(std)
+        if model["weights"] not in ("train", "none"):
+            raise UserError(
+                f"mean, std: left out, and {model['weights']} does not say how the images of its "
+                f"network were normalised; add the lines of its training, most often one of\n"
+                f"{_lines(per_channel(MEAN, channels), per_channel(STD, channels))}   # ImageNet's\n"
+                f"{_lines((0.5,) * channels, (0.5,) * channels)}   # images in [-1, 1]"
+            )
+        trained = model["weights"] == "train"
+        found = {"mean": per_channel(MEAN, channels), "std": per_channel(STD, channels)}
+        source = "ImageNet's, the default of a network " + (
+            "that is trained here" if trained else "whose weights are none"
+        )
+    elif given:
+        source = f"{next(iter(given))} from the settings, the other {source}"
+    for name in ("mean", "std"):
+        _refuse_other_channels(name, found[name], channels, ", those of the weights")
+    both = {**{key: [float(v) for v in found[key]] for key in ("mean", "std")}, **given}
+    return Normalisation(both["mean"], both["std"], source)
+
+
+def carried_normalisation(network: nn.Module) -> dict[str, Any] | None:
+    """Return mean and std that a network carries as timm's do, in `pretrained_cfg`; else None."""
+    config = getattr(network, "pretrained_cfg", None) or getattr(network, "default_cfg", None)
+    if not isinstance(config, Mapping):  # of some versions of timm a dataclass
+        config = getattr(config, "__dict__", {})
+    found = {key: config.get(key) for key in ("mean", "std")}
+    for values in found.values():
+        if not isinstance(values, list | tuple) or not all(
+            isinstance(v, int | float) for v in values
+        ):
+            return None
+    return found
+
+
+def _refuse_other_channels(
+    name: str, values: Sequence[float], channels: int, whose: str
+) -> None:
+    if len(values) != channels:
+        raise UserError(
+            f"{name}: found {len(values)} numbers{whose}; allowed: {channels}, one for each of "
+            "dataset.channels"
+        )
+
+
+def _lines(mean: Sequence[float], std: Sequence[float]) -> str:
+    """Write mean and std as lines of a configuration."""
+    shown = [", ".join(map(str, values)) for values in (mean, std)]
+    return f"    mean: [{shown[0]}]\n    std: [{shown[1]}]"
 
 
 def open_table(
@@ -96,7 +165,8 @@ def open_network(
     folder: Path,
     seed: int,
     trained: Path | None = None,
-    channels: int = 3,
+    *,
+    image_shape: tuple[int, int, int],
 ) -> nn.Module:
     """Build a configured model with its weights, in eval mode.
 
@@ -106,16 +176,17 @@ def open_network(
         folder: what relative paths start at.
         seed: of the initial weights.
         trained: the state dict of a model with ``weights: train``; without it the initial weights.
-        channels: of the images.
+        image_shape: (C, H, W) of one image, for lazy layers.
     """
     network = open_model(
         model["factory"],
         model["weights"],
         arguments=model["arguments"],
         classes=classes,
-        channels=channels,
+        channels=image_shape[0],
         folder=folder,
         seed=seed,
+        image_shape=image_shape,
     )
     if trained is not None:
         load_weights(network, str(trained.resolve()), model["factory"], folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from variscope.inputs.table import ImageTable, Progress
 KEEP_IN_MEMORY = 2**29  # bytes of training images that are decoded once and kept
 LABEL_SMOOTHING = 0.05
 WEIGHT_DECAY = 1e-3
+# Share of each auxiliary head's loss, of the papers (arXiv 1409.4842; 1512.00567 as torchvision
+# trained it).
+AUXILIARY = {"GoogLeNetOutputs": 0.3, "InceptionOutputs": 0.4}
 
 
 def normalised(
@@ -107,7 +110,8 @@ def train(
     devices = [device] if str(device).startswith("cuda") else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)  # dropout draws from the global generator
-        model.to(device).train()
+        model.to(device)
+        model.train()
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY
         )
@@ -124,8 +128,7 @@ def train(
                 if augment:
                     batch = augmented(batch, generator)
                 target = label[torch.from_numpy(chosen).to(device)]
-                outputs = model(batch)
-                loss = functional.cross_entropy(outputs, target, label_smoothing=LABEL_SMOOTHING)
+                outputs, loss = _loss(model(batch), target)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
@@ -169,7 +172,8 @@ def accuracy(
         return {"n": 0, "classes": classes, "top1": None, "top5": None}
     hits = {1: 0, 5: 0}
     n = 0
-    model.to(device).eval()
+    model.to(device)
+    model.eval()
     with torch.inference_mode():
         for start in range(0, len(chosen), batch_size):
             some = chosen[start : start + batch_size]
@@ -208,11 +212,100 @@ def check_trainable(
         )
     if images.ids("train").size == 0:
         raise UserError("weights: found train, but no image of the data set is of part train")
+    model.to(device)
+    model.eval()
     with torch.inference_mode():
-        outputs = model.to(device).eval()(normalised(images.load([0, 0]), mean, std, device))
-    if not _one_for_each_class(outputs, len(images.classes)):
+        outputs = model(normalised(images.load([0, 0]), mean, std, device))
+    _refuse_other_outputs(outputs, len(images.classes))
+
+
+def check_training(
+    model: nn.Module,
+    images: ImageTable,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    batch_size: int,
+) -> list[str]:
+    """Try what training does, with the smallest batch that it will see, and leave no trace.
+
+    A network may behave otherwise in training: auxiliary heads that need larger images, batch
+    normalisation that needs two of them, values that cannot be differentiated.
+
+    Returns:
+        Notes for the plan: what is trained besides the outputs.
+
+    Raises:
+        UserError: the outputs do not fit the classes, the model fails, or nothing can be trained.
+    """
+    check_trainable(model, images, mean, std)
+    ids = images.ids("train")
+    smallest = len(ids) // -(-len(ids) // batch_size)
+    some = ids[: min(2, smallest)]
+    before = {key: value.clone() for key, value in _tensors(model).items()}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model.train()
+            outputs = model(normalised(images.load(some), mean, std))
+            logits = _logits(outputs)
+            _refuse_other_outputs(logits, len(images.classes), len(some))
+            _, loss = _loss(outputs, torch.from_numpy(images.label[some]))
+            loss.backward()
+    except UserError:
+        raise
+    except Exception as error:  # a user's network may raise anything
+        text = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"training: the model fails in training mode on {len(some)} "
+            f"image{'s'[: len(some) - 1]} of {images.size[0]} x {images.size[1]} px: "
+            f"{type(error).__name__}: {text}"
+        ) from error
+    finally:
+        model.eval()
+        model.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for key, value in _tensors(model).items():
+                value.copy_(before[key])
+    weight = AUXILIARY.get(type(outputs).__name__)
+    if weight is not None:
+        return [f"trained on its logits and {weight} of the loss of each auxiliary head"]
+    return [] if isinstance(outputs, torch.Tensor) else ["trained on its logits alone"]
+
+
+def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    return dict(model.named_parameters()) | dict(model.named_buffers())
+
+
+def _loss(outputs: object, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the logits, and their loss with that of torchvision's auxiliary heads."""
+    logits = _logits(outputs)
+    loss = functional.cross_entropy(logits, target, label_smoothing=LABEL_SMOOTHING)
+    weight = AUXILIARY.get(type(outputs).__name__, 0.0)
+    for head in getattr(outputs, "_fields", ()) if weight else ():
+        auxiliary = getattr(outputs, head)
+        if head != "logits" and auxiliary is not None:
+            loss = loss + weight * functional.cross_entropy(
+                auxiliary, target, label_smoothing=LABEL_SMOOTHING
+            )
+    return logits, loss
+
+
+def _logits(outputs: object) -> torch.Tensor:
+    """Return the class outputs, of a named tuple or a mapping its `logits`."""
+    found = outputs.get("logits") if isinstance(outputs, Mapping) else outputs
+    found = getattr(found, "logits", found)
+    if not isinstance(found, torch.Tensor):
+        raise UserError(
+            f"training: the model gives {type(outputs).__name__} in training mode; a tensor, or "
+            "something with logits, is needed"
+        )
+    return found
+
+
+def _refuse_other_outputs(outputs: object, classes: int, n: int = 2) -> None:
+    if not _one_for_each_class(outputs, classes):
         shape = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs)
         raise UserError(
-            f"training: the model gives {shape} for 2 images; (2, {len(images.classes)}), one "
+            f"training: the model gives {shape} for {n} image{'s'[: n - 1]}; ({n}, {classes}), one "
             "output for each class of the data set, is needed (arguments: {num_classes: ...})"
         )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ from torch import nn
 
 from variscope.errors import UserError
 from variscope.inputs.packaged import PACKAGED, PackagedWeights, packaged
-
-SHOWN = 3  # keys quoted by a message about a mismatch
+from variscope.inputs.state_dicts import fitted, read_state_dict
 
 # DenseNet's published files have keys of an older class, as torchvision's own loader knows.
 _OLD_DENSENET = re.compile(
@@ -31,12 +29,14 @@ class Weights:
         path: the file, of kinds "file", "torchvision" (in torch.hub's folder) and "package".
         entry: the member of torchvision's weights enumeration.
         package: what a package carries.
+        notes: what was done to the file's state dict so that it fits.
     """
 
     kind: str
     path: Path | None = None
     entry: Any = None
     package: PackagedWeights | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def needs_download(self) -> bool:
@@ -89,49 +89,57 @@ def load_weights(
 ) -> nn.Module:
     """Load weights into `model`, in place; it is returned in eval mode.
 
-    A state dict is read with `weights_only=True`; {"state_dict": ...} around it and the prefix
-    "module." of its keys are taken off. Weights "train" and "none" leave the model as it is.
-    A torchvision file that is already in torch.hub's folder needs no network.
+    A torchvision file that is already in torch.hub's folder needs no network. Weights "train" and
+    "none" leave the model as it is.
 
     Raises:
         UserError: the file is missing, unreadable, no state dict, or does not fit the model; or
             a file can be neither found nor downloaded.
     """
     resolved = resolve_weights(weights, factory, folder)
-    if resolved.kind in ("train", "none"):
-        return model.eval()
-    assert resolved.path is not None
-    if resolved.kind == "torchvision":
-        if resolved.needs_download:
-            _download(resolved)
-        state = {
-            "".join(match.groups()) if (match := _OLD_DENSENET.match(key)) else key: value
-            for key, value in read_state_dict(resolved.path).items()
-        }
-        if hasattr(model, "transform_input"):  # GoogLeNet and Inception v3 were trained so
-            setattr(model, "transform_input", True)  # noqa: B010 (modules are typed as tensors)
-    else:
-        state = read_state_dict(_checked(resolved))
-    _check_fit(model, state, resolved.path, factory)
-    model.load_state_dict(state, strict=False)  # what is allowed to be missing was checked
-    return model.eval()
+    if resolved.needs_download:
+        _download(resolved)
+    check_weights(weights, factory, folder, model=model, load=True)
+    model.eval()  # its result is not used: an overridden train() may give none
+    return model
 
 
 def check_weights(
-    weights: str, factory: str, folder: Path | str = ".", *, model: nn.Module | None = None
+    weights: str,
+    factory: str,
+    folder: Path | str = ".",
+    *,
+    model: nn.Module | None = None,
+    load: bool = False,
 ) -> Weights:
-    """Check all that can be checked without a download or a change of `model`.
+    """Check all that can be checked without a download, and load it into `model` if asked to.
 
-    The name or file exists, the file is a state dict, and it fits `model` where one is given.
+    The name or file exists, the file is a state dict, and it fits `model` where one is given. The
+    result's notes say what was taken off its keys, and which of several state dicts it is.
     Raises UserError as `load_weights` does.
     """
     resolved = resolve_weights(weights, factory, folder)
-    if resolved.kind in ("file", "package"):
-        path = _checked(resolved)
-        state = read_state_dict(path)
-        if model is not None:
-            _check_fit(model, state, path, factory)
-    return resolved
+    if resolved.kind in ("train", "none") or resolved.needs_download:
+        return resolved
+    path = _checked(resolved)
+    state = read_state_dict(path)
+    if model is None:
+        return resolved
+    if resolved.kind == "torchvision":
+        keys = {key: _OLD_DENSENET.match(key) for key in state.tensors}
+        renamed = {
+            "".join(match.groups()) if (match := keys[key]) else key: value
+            for key, value in state.tensors.items()
+        }
+        state = replace(state, tensors=renamed)
+    state = fitted(state, model, path, factory)
+    if load:
+        if resolved.kind == "torchvision" and hasattr(model, "transform_input"):
+            # GoogLeNet and Inception v3 were trained so.
+            setattr(model, "transform_input", True)  # noqa: B010 (modules are typed as tensors)
+        # What is allowed to be missing was checked.
+        model.load_state_dict(dict(state.tensors), strict=False)
+    return replace(resolved, notes=state.notes)
 
 
 def _checked(resolved: Weights) -> Path:
@@ -172,70 +180,6 @@ def categories(factory: str, weights: str, folder: Path | str = ".") -> tuple[st
     if resolved.kind == "torchvision":
         return tuple(resolved.entry.meta.get("categories") or ()) or None
     return None
-
-
-def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a state dict's file. Raises UserError that names the file."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds on files of another format
-        text = " ".join(str(error).split())
-        cure = (
-            "it holds more than tensors; save model.state_dict() alone"
-            if "global" in text.lower()  # a class or function that is not allowed
-            else "it is damaged or no file of torch.save"
-        )
-        raise UserError(f"weights: {path} cannot be read: {cure}") from error
-    for name in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            content = content[name]
-            break
-    if not isinstance(content, Mapping) or not content:
-        raise UserError(
-            f"weights: {path} holds {_kind(content)}; a state dict (names to tensors) is needed"
-        )
-    for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
-            raise UserError(
-                f"weights: {path} holds {key!r} of type {type(value).__name__}; a state dict "
-                "(names to tensors) is needed"
-            )
-    prefix = "module."  # of nn.DataParallel
-    if all(key.startswith(prefix) for key in content):
-        return {key.removeprefix(prefix): value for key, value in content.items()}
-    return dict(content)
-
-
-def _kind(content: object) -> str:
-    return "nothing" if isinstance(content, Mapping) else type(content).__name__
-
-
-def _check_fit(
-    model: nn.Module, state: Mapping[str, torch.Tensor], path: Path, factory: str
-) -> None:
-    wanted = model.state_dict()
-    # Files of before PyTorch 0.4.1 lack this counter, which eval mode does not use.
-    missing = [k for k in wanted if k not in state and not k.endswith(".num_batches_tracked")]
-    unexpected = [key for key in state if key not in wanted]
-    shapes = [
-        f"{key} is {tuple(state[key].shape)} and should be {tuple(value.shape)}"
-        for key, value in wanted.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    complaints = [
-        f"{len(keys)} {what}: {', '.join(keys[:SHOWN])}" + (" ..." if len(keys) > SHOWN else "")
-        for what, keys in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", shapes),
-        )
-        if keys
-    ]
-    if complaints:
-        raise UserError(
-            f"weights: {path} does not fit the model of factory {factory!r}; "
-            + "; ".join(complaints)
-        )
 
 
 def _download(resolved: Weights) -> None:

@@ -26,6 +26,8 @@ study = variscope.decompose(
     layers=["stage1", "stage2", "stage3", "head", "logits"],
     blocks=256,
     seed=1,
+    mean=MEAN,  # as in training
+    std=STD,
 )
 picture = sys.argv[1] if len(sys.argv) > 1 else "summary.png"  # the path given, or here
 summary(study).savefig(picture, dpi=150)

@@ -193,6 +193,8 @@ def test_decompose_gives_the_numbers_of_the_workflow_bit_for_bit(tmp_path):
             seed=5,
             confidence_level=0.9,
             progress=False,
+            mean=MEAN,
+            std=STD,
         )
     finally:
         torch.set_num_threads(threads)

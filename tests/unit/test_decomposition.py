@@ -27,6 +27,8 @@ SETTINGS = {
     "blocks": 16,
     "replicates": 4,
     "progress": False,
+    "mean": (0.5, 0.5, 0.5),
+    "std": (0.25, 0.25, 0.25),
 }
 
 
@@ -220,3 +222,25 @@ def test_importing_the_package_imports_neither_torch_nor_numpy():
     code = "import sys, variscope; assert not {'torch', 'numpy'} & set(sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "workflow")}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_mean_and_std_are_needed_unless_the_model_carries_them():
+    with pytest.raises(UserError, match=r"mean and std: left out.*\n.*0\.485.*\n.*0\.5, 0\.5"):
+        decompose(mean=None, std=None)
+    carrying = network()
+    carrying.pretrained_cfg = {"mean": SETTINGS["mean"], "std": SETTINGS["std"]}
+    assert_array_equal(
+        decompose(model=carrying, mean=None, std=None)["2"].ST.values, decompose()["2"].ST.values
+    )
+
+
+def test_a_network_that_draws_is_refused_and_keeps_its_mode():
+    class Drawing(nn.Sequential):
+        def forward(self, images):
+            return super().forward(nn.functional.dropout(images, 0.5))
+
+    model = Drawing(*network().children()).train()
+    model[0].eval()
+    with pytest.raises(UserError, match="draws at random"):
+        decompose(model=model)
+    assert model.training and not model[0].training and model[1].training

@@ -96,17 +96,18 @@ def test_it_recognises_what_is_on_the_photographs(network, size):
     names = {"coffee": {"espresso"}, "camera": {"tripod"}, "chelsea": CATS}
     table = open_images({**dataset, "photographs": list(names)}, seed=1, folder=".")
     known = categories(FACTORY, "imagenet")
-    mean, std = normalisation(MODEL, Path("."))[:2]
+    normal = normalisation(MODEL, network, Path("."))
     with torch.inference_mode():
         pixels = table.load(np.arange(len(table)))
-        answers = network(normalised(pixels, mean, std)).argmax(1)
+        answers = network(normalised(pixels, normal.mean, normal.std)).argmax(1)
     for label, answer in zip(table.label, answers.tolist(), strict=True):
         assert known[answer] in names[table.classes[label]]
 
 
 def test_normalisation_and_size_come_with_the_weights():
-    mean, std = normalisation(MODEL, Path("."))[:2]
-    assert list(mean) == list(std) == [0.5, 0.5, 0.5]
+    normal = normalisation(MODEL, nn.Identity(), Path("."))
+    assert normal.mean == normal.std == [0.5, 0.5, 0.5]
+    assert "from the weights imagenet" in str(normal)
     assert models.preprocessing(FACTORY, "imagenet")["image_size"] == 224
     assert models.preprocessing(FACTORY, "none") is None
 

@@ -88,7 +88,7 @@ def test_initial_weights_are_seeded_and_the_global_generator_is_left_alone():
         ("my/none.py:net", r"none\.py does not exist"),
         ("my/nets.py:nett", r"has no 'nett'; it has net, fixed, number, broken, Holder"),
         ("my/nets.py:constant", r"'constant', which cannot be called"),
-        ("my/nets.py:number", r"'my/nets\.py:number' gave int; a torch\.nn\.Module is needed"),
+        ("my/nets.py:number", r"the model is of type int; a torch\.nn\.Module is needed"),
         ("my/nets.py:broken", r"'my/nets\.py:broken' failed: RuntimeError: no luck"),
         ("my/bad_import.py:net", r"bad_import.*ModuleNotFoundError: .*a_module_that_is_not_there"),
         ("my/bad_syntax.py:net", r"bad_syntax\.py cannot be imported: SyntaxError"),
@@ -246,3 +246,114 @@ def test_old_densenet_keys_are_understood(hub):
         model.features.denseblock1.denselayer1.conv1.weight,
         source.features.denseblock1.denselayer1.conv1.weight,
     )
+
+
+# what wraps networks and state dicts
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: {f"module.{k}": v for k, v in s.items()}, "DataParallel"),
+        (lambda s: {f"_orig_mod.{k}": v for k, v in s.items()}, "torch.compile"),
+        (lambda s: {f"module._orig_mod.{k}": v for k, v in s.items()}, "torch.compile"),
+        (lambda s: {"state_dict": {f"net.{k}": v for k, v in s.items()}}, "Lightning"),
+        (
+            lambda s: {f"module.{k}": v for k, v in s.items()} | {"n_averaged": torch.tensor(7)},
+            "a mean of 7 states",
+        ),
+        (lambda s: {"model": s, "model_ema": {k: v * 2 for k, v in s.items()}}, "not their moving"),
+        (lambda s: {"state_dict_ema": s, "epoch": 3}, "are the moving average"),
+        (lambda s: {"model_state_dict": s, "optimizer": {"a": 1}}, ""),
+    ],
+)
+def test_what_wraps_a_state_dict_is_taken_off_and_said(tmp_path, change, said):
+    source = network(1).state_dict()
+    torch.save(change(source), tmp_path / "w.pt")
+    target = network(2)
+    found = models.check_weights("w.pt", CONVNET, tmp_path, model=target, load=True)
+    assert all(torch.equal(value, source[key]) for key, value in target.state_dict().items())
+    assert said in "; ".join(found.notes) and bool(found.notes) == bool(said)
+
+
+def test_safetensors_are_read_and_a_damaged_file_is_named(tmp_path):
+    from safetensors.torch import save_file
+
+    source = network(1).state_dict()
+    for name in ("w.safetensors", "w.bin"):
+        save_file(source, tmp_path / name)
+        target = models.load_weights(network(2), name, CONVNET, tmp_path)
+        assert all(torch.equal(value, source[key]) for key, value in target.state_dict().items())
+    (tmp_path / "w.safetensors").write_bytes((tmp_path / "w.bin").read_bytes()[:500])
+    with pytest.raises(UserError, match=r"w\.safetensors cannot be read: it is damaged"):
+        models.check_weights("w.safetensors", CONVNET, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_programs_are_refused_as_networks_and_as_weights(tmp_path):
+    small = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    image = torch.zeros(2, 4)
+    exported = torch.export.export(small, (image,))
+    scripted = torch.jit.trace(small, image)
+    for program in (scripted, nn.Sequential(scripted)):
+        with pytest.raises(UserError, match="TorchScript program .*takes no hooks"):
+            models.plain(program)
+    for program in (exported, exported.module()):
+        with pytest.raises(UserError, match=r"torch\.export .*takes no hooks"):
+            models.plain(program)
+    scripted.save(tmp_path / "s.pt")
+    torch.export.save(exported, tmp_path / "e.pt2")
+    for file, kind in (("s.pt", "TorchScript"), ("e.pt2", "torch.export")):
+        with pytest.raises(UserError, match=f"is a program of {kind}; a state dict is needed"):
+            models.check_weights(file, CONVNET, tmp_path)
+
+
+def test_wrappers_are_taken_off_networks():
+    inner = network()
+    assert models.plain(nn.DataParallel(inner)) is inner
+    assert models.plain(torch.compile(inner)) is inner
+
+
+def test_parameters_without_values_or_of_another_type_are_refused():
+    with torch.device("meta"):
+        empty = nn.Linear(2, 2)
+    with pytest.raises(UserError, match="'weight' is on the meta device"):
+        models.plain(empty)
+    for kind in (torch.float16, torch.bfloat16, torch.float64):
+        with pytest.raises(UserError, match=r"'weight' is .*float.*; float32 is needed"):
+            models.plain(nn.Linear(2, 2).to(kind))
+
+
+LAZY = """
+from torch import nn
+
+def net(num_classes=3):
+    return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(num_classes))
+
+class Silent(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 4, 3), nn.Dropout())
+
+    def train(self, mode=True):
+        super().train(mode)
+"""
+
+
+def test_lazy_layers_take_their_sizes_the_same_ones_each_time_and_can_be_trained(tmp_path):
+    (tmp_path / "lazy.py").write_text(LAZY)
+    made = [
+        models.build("lazy.py:net", folder=tmp_path, seed=1, image_shape=(3, 8, 8))
+        for _ in range(2)
+    ]
+    assert made[0][2].weight.shape == (3, 4 * 6 * 6)
+    assert torch.equal(made[0][2].weight, made[1][2].weight)
+    made[0](torch.rand(2, 3, 8, 8)).sum().backward()
+    torch.save(made[0].state_dict(), tmp_path / "w.pt")
+    loaded = models.open_model("lazy.py:net", "w.pt", folder=tmp_path, image_shape=(3, 8, 8))
+    assert torch.equal(loaded[0].weight, made[0][0].weight)
+
+
+def test_train_may_return_nothing(tmp_path):
+    (tmp_path / "lazy.py").write_text(LAZY)
+    model = models.open_model("lazy.py:Silent", "none", folder=tmp_path)
+    assert not model[1].training

@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.models.googlenet import GoogLeNetOutputs
 from variscope.errors import UserError
 from variscope.inputs import models
 from variscope.inputs.images import ImageTable, open_images, table_from_arrays
-from variscope.inputs.training import accuracy, augmented, normalised, train
+from variscope.inputs.training import (
+    _loss,
+    accuracy,
+    augmented,
+    check_training,
+    normalised,
+    train,
+)
 
 NORMAL = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 
@@ -160,3 +168,52 @@ def test_bad_training_settings_are_refused(change, message):
 def test_a_model_with_other_outputs_is_refused():
     with pytest.raises(UserError, match=r"gives \(2, 7\) for 2 images; \(2, 3\), one output"):
         train(network(7), toy(), seed=1, **NORMAL)
+
+
+class Auxiliary(nn.Module):
+    """An auxiliary head in training alone, as GoogLeNet's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.main, self.other = (nn.Linear(3 * 16 * 16, 3) for _ in range(2))
+
+    def forward(self, images):
+        flat = images.flatten(1)
+        if not self.training:
+            return self.main(flat)
+        return GoogLeNetOutputs(self.main(flat), None, self.other(flat))
+
+
+def test_auxiliary_heads_add_their_share_of_the_loss():
+    model, table = Auxiliary(), toy()
+    notes = check_training(model, table, **NORMAL, batch_size=8)
+    assert notes == ["trained on its logits and 0.3 of the loss of each auxiliary head"]
+    target = torch.tensor([0, 1])
+    logits, other = torch.randn(2, 2, 3)
+    _, loss = _loss(GoogLeNetOutputs(logits, None, other), target)
+    entropy = nn.CrossEntropyLoss(label_smoothing=0.05)
+    torch.testing.assert_close(loss, entropy(logits, target) + 0.3 * entropy(other, target))
+    before = model.other.weight.clone()
+    train(model, table, seed=1, epochs=1, **NORMAL)
+    assert not torch.equal(before, model.other.weight) and not model.training
+
+
+def test_trying_a_training_leaves_no_trace():
+    model = network()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    states = torch.get_rng_state()
+    check_training(model, toy(), **NORMAL, batch_size=8)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert torch.equal(states, torch.get_rng_state()) and not model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_what_cannot_be_trained_is_refused_before_it_is():
+    frozen = network().requires_grad_(False)
+    with pytest.raises(UserError, match="fails in training mode .*does not require grad"):
+        check_training(frozen, toy(), **NORMAL, batch_size=8)
+    single = nn.Sequential(
+        nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 3)
+    )
+    with pytest.raises(UserError, match="fails in training mode on 1 image of 16 x 16 px"):
+        check_training(single, toy(), **NORMAL, batch_size=1)

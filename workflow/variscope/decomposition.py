@@ -22,7 +22,16 @@ from variscope.evaluate.evaluator import Evaluator
 from variscope.evaluate.sums import layer_sums
 from variscope.inputs.images import table_from_arrays
 from variscope.inputs.layers import probe
-from variscope.inputs.opening import MEAN, STD, auxiliary_of, entry_augmentation, per_channel
+from variscope.inputs.models import initialise, plain
+from variscope.inputs.opening import (
+    MEAN,
+    STD,
+    auxiliary_of,
+    carried_normalisation,
+    entry_augmentation,
+    per_channel,
+)
+from variscope.inputs.values import check_values, images_to_look_at
 from variscope.jobs import Progress
 from variscope.plan import batch_size_for
 from variscope.provenance import versions
@@ -30,6 +39,7 @@ from variscope.space.augmentations import Augmentation
 from variscope.space.grouping import variable_groups
 from variscope.space.images import ImageIndex
 from variscope.space.space import Space
+from variscope.space.trying import try_augmentation
 from variscope.stores.results import layer_dataset, study_tree
 
 
@@ -78,7 +88,8 @@ def decompose(
         seed: same seed and settings, same numbers, here and in the workflow.
         confidence_level: of the intervals.
         channels: that the network gets, 3 or 1: one is repeated three times, three become gray.
-        mean, std: of each channel, the model's normalisation; by default ImageNet's.
+        mean, std: of each channel, the normalisation of the model's images in [0, 1]; may be left
+            out only where the model carries them as timm's do, in `pretrained_cfg`.
         batch_size: images of one forward pass; by default bounded by the memory of the outputs.
         device: "cpu", "cuda", or None for a GPU where there is one.
         progress: show a bar.
@@ -121,23 +132,36 @@ def decompose(
         raise UserError(str(error)) from error
     names = [variable.name for variable in space.variables]
     summed = variable_groups([a.name for a in space.augmentations], auxiliary, groups or {})
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
+    network = plain(model)
+    normal = _normalisation(network, mean, std, channels)
+    shape = (table.channels, *table.size)
     try:
-        found = probe(model, layers, (table.channels, *table.size))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # weights of lazy layers
+            initialise(network, shape)
+        found = probe(network, layers, shape)
+        some = images_to_look_at(table)
+        for augmentation in space.augmentations:
+            try_augmentation(augmentation, space.bounds(augmentation), some)
+        with repeatable(threads):
+            memory = check_values(network, found, some, *normal)
         evaluator = Evaluator(
-            model,
+            network,
             found,
             space,
             table,
-            mean=per_channel(MEAN, channels) if mean is None else mean,
-            std=per_channel(STD, channels) if std is None else std,
+            mean=normal[0],
+            std=normal[1],
             batch_size=batch_size or batch_size_for(sum(layer.units for layer in found), chosen),
             device=chosen,
+            memory=memory,
         )
         with repeatable(threads):
             moments = _sum(evaluator, table_of_points, progress)
     finally:
-        model.train(training)
+        for module, mode in modes:  # one by one: some may be frozen in a mode of their own
+            module.training = mode
         model.to(memory_format=torch.contiguous_format)
     return study_tree(
         {
@@ -199,6 +223,29 @@ def _check_numbers(
             raise UserError(f"{name}: found {value!r}; allowed: an integer of at least {least}")
     if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
         raise UserError(f"confidence_level: found {confidence_level!r}; allowed: between 0 and 1")
+
+
+def _normalisation(
+    model: nn.Module,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    channels: int,
+) -> tuple[Sequence[float], Sequence[float]]:
+    """Return mean and std: as given, else as the model carries them. UserError: neither says."""
+    carried = carried_normalisation(model) or {}
+    mean = carried.get("mean") if mean is None else mean
+    std = carried.get("std") if std is None else std
+    if mean is None or std is None:
+        missing = " and ".join(n for n, v in (("mean", mean), ("std", std)) if v is None)
+        raise UserError(
+            f"{missing}: left out, and the model does not say how its images were normalised; "
+            "give those of its training, most often one of\n"
+            f"    mean={per_channel(MEAN, channels)}, std={per_channel(STD, channels)}"
+            "   # ImageNet's\n"
+            f"    mean={[0.5] * channels}, std={[0.5] * channels}   # images in [-1, 1]"
+        )
+    _check_channels(mean, std, channels)
+    return mean, std
 
 
 def _check_channels(

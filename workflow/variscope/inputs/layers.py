@@ -292,7 +292,8 @@ def trace(model: nn.Module, names: Sequence[str], images: torch.Tensor) -> dict[
     handles = [modules[name].register_forward_hook(hook(name)) for name in names]
     try:
         with torch.inference_mode():
-            model.eval()(images)
+            model.eval()  # its result is not used: an overridden train() may give none
+            model(images)
     except Exception as error:
         text = " ".join(str(error).split())
         raise UserError(

@@ -132,9 +132,7 @@ def carried_normalisation(network: nn.Module) -> dict[str, Any] | None:
     return found
 
 
-def _refuse_other_channels(
-    name: str, values: Sequence[float], channels: int, whose: str
-) -> None:
+def _refuse_other_channels(name: str, values: Sequence[float], channels: int, whose: str) -> None:
     if len(values) != channels:
         raise UserError(
             f"{name}: found {len(values)} numbers{whose}; allowed: {channels}, one for each of "

@@ -173,7 +173,14 @@ def test_decompose_gives_the_numbers_of_the_workflow_bit_for_bit(tmp_path):
         "experiment": "same",
         "seed": 5,
         "dataset": {"kind": "arrays", "path": "images.npz"},
-        "models": {"net": {"factory": "net.py:network", "weights": "net.pt"}},
+        "models": {
+            "net": {
+                "factory": "net.py:network",
+                "weights": "net.pt",
+                "mean": list(MEAN),
+                "std": list(STD),
+            }
+        },
         "variable_sets": {"set": {"variables": variables, "apply": "switched"}},
         "designs": {"cycle": {"blocks": 32}, "replicates": 4},
         "confidence_level": 0.9,

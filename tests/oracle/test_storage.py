@@ -20,7 +20,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {
         "seed": 3,
         "dataset": {"kind": "arrays", "path": "images.npz"},
-        "models": {"net": {"factory": "net.py:network", "weights": "net.pt", "layers": [*LAYERS]}},
+        "models": {
+            "net": {
+                "factory": "net.py:network",
+                "weights": "net.pt",
+                "layers": [*LAYERS],
+                "mean": [0.5, 0.5, 0.5],
+                "std": [0.25, 0.25, 0.25],
+            }
+        },
         "variable_sets": {"set": {"variables": ["hue", "rolling", "hflip"]}},
         "designs": {"cycle": {"blocks": 24}, "star": {"blocks": 24}, "replicates": 4},
     }

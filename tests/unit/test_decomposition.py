@@ -225,7 +225,7 @@ def test_importing_the_package_imports_neither_torch_nor_numpy():
 
 
 def test_mean_and_std_are_needed_unless_the_model_carries_them():
-    with pytest.raises(UserError, match=r"mean and std: left out.*\n.*0\.485.*\n.*0\.5, 0\.5"):
+    with pytest.raises(UserError, match=r"mean and std: left out.*0\.485.*0\.5, 0\.5"):
         decompose(mean=None, std=None)
     carrying = network()
     carrying.pretrained_cfg = {"mean": SETTINGS["mean"], "std": SETTINGS["std"]}

@@ -296,7 +296,7 @@ def test_programs_are_refused_as_networks_and_as_weights(tmp_path):
     exported = torch.export.export(small, (image,))
     scripted = torch.jit.trace(small, image)
     for program in (scripted, nn.Sequential(scripted)):
-        with pytest.raises(UserError, match="TorchScript program .*takes no hooks"):
+        with pytest.raises(UserError, match=r"TorchScript program .*takes no hooks"):
             models.plain(program)
     for program in (exported, exported.module()):
         with pytest.raises(UserError, match=r"torch\.export .*takes no hooks"):

@@ -210,7 +210,7 @@ def test_trying_a_training_leaves_no_trace():
 
 def test_what_cannot_be_trained_is_refused_before_it_is():
     frozen = network().requires_grad_(False)
-    with pytest.raises(UserError, match="fails in training mode .*does not require grad"):
+    with pytest.raises(UserError, match=r"fails in training mode .*does not require grad"):
         check_training(frozen, toy(), **NORMAL, batch_size=8)
     single = nn.Sequential(
         nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 3)

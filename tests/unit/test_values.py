@@ -24,7 +24,7 @@ class Net(nn.Module):
     def __init__(self, between=lambda values: values, *, scale: float = 1.0) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.conv, self.fc = nn.Conv2d(3, 8, 5, stride=2), nn.Linear(8 * 14 * 14, 3)
+        self.conv, self.fc = nn.Conv2d(3, 8, 5, stride=2), nn.Linear(8 * 14 * 14, 3, bias=False)
         self.between, self.scale = between, scale
 
     def forward(self, images):

@@ -239,10 +239,9 @@ def _normalisation(
         missing = " and ".join(n for n, v in (("mean", mean), ("std", std)) if v is None)
         raise UserError(
             f"{missing}: left out, and the model does not say how its images were normalised; "
-            "give those of its training, most often one of\n"
-            f"    mean={per_channel(MEAN, channels)}, std={per_channel(STD, channels)}"
-            "   # ImageNet's\n"
-            f"    mean={[0.5] * channels}, std={[0.5] * channels}   # images in [-1, 1]"
+            "give those of its training, most often "
+            f"mean={per_channel(MEAN, channels)}, std={per_channel(STD, channels)} (ImageNet's) or "
+            f"mean={[0.5] * channels}, std={[0.5] * channels} (images in [-1, 1])"
         )
     _check_channels(mean, std, channels)
     return mean, std

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from variscope.errors import UserError
 from variscope.inputs.axes import Layer, given_axes
@@ -273,6 +274,23 @@ def reporter(
     return reported
 
 
+@contextmanager
+def keeping_buffers(model: nn.Module) -> Iterator[None]:
+    """Put buffers back as they were: a module that stays in training mode changes its own."""
+    buffers = [
+        (buffer, buffer.clone())
+        for buffer in model.buffers()
+        if not (buffer.is_quantized or is_lazy(buffer))
+    ]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in buffers:
+                if not torch.equal(buffer, value):
+                    buffer.copy_(value)
+
+
 def trace(model: nn.Module, names: Sequence[str], images: torch.Tensor) -> dict[str, Call]:
     """One pass in eval mode: the calls of the named modules, in call order; never called: count 0.
 
@@ -291,7 +309,7 @@ def trace(model: nn.Module, names: Sequence[str], images: torch.Tensor) -> dict[
 
     handles = [modules[name].register_forward_hook(hook(name)) for name in names]
     try:
-        with torch.inference_mode():
+        with keeping_buffers(model), torch.inference_mode():
             model.eval()  # its result is not used: an overridden train() may give none
             model(images)
     except Exception as error:

@@ -91,12 +91,12 @@ def build(
                 model = function(**keywords)
             except (Exception, SystemExit) as error:
                 raise UserError(f"factory {factory!r} failed: {_line(error)}") from error
-        try:
-            model = plain(model)
-            if image_shape is not None:
-                initialise(model, image_shape)
-        except UserError as error:
-            raise UserError(f"factory {factory!r}: {error}") from error
+            try:
+                model = plain(model)
+                if image_shape is not None:
+                    initialise(model, image_shape)
+            except UserError as error:
+                raise UserError(f"factory {factory!r}: {error}") from error
     return model
 
 

@@ -78,14 +78,15 @@ def normalisation(
     A network that is trained here or not at all is given ImageNet's where nobody says otherwise.
 
     Raises:
-        UserError: mean or std are not one number a channel; a state dict by its path, and nothing says what its images were; or one of mean
-            and std is set, and nothing gives the other.
+        UserError: mean or std are not one number a channel; a state dict by its path, and nothing
+            says what its images were; or one of mean and std is set, and nothing gives the other.
     """
     given = {key: list(model[key]) for key in ("mean", "std") if model[key] is not None}
     for name, values in given.items():
         _refuse_other_channels(name, values, channels, "")
     if len(given) == 2:
         return Normalisation(given["mean"], given["std"], "from the settings")
+    found: dict[str, Any] | None
     wanted = preprocessing(model["factory"], model["weights"], folder)
     if wanted is not None and "mean" in wanted:
         found, source = wanted, f"from the weights {model['weights']}"
@@ -101,9 +102,9 @@ def normalisation(
         if model["weights"] not in ("train", "none"):
             raise UserError(
                 f"mean, std: left out, and {model['weights']} does not say how the images of its "
-                f"network were normalised; add the lines of its training, most often one of\n"
-                f"{_lines(per_channel(MEAN, channels), per_channel(STD, channels))}   # ImageNet's\n"
-                f"{_lines((0.5,) * channels, (0.5,) * channels)}   # images in [-1, 1]"
+                "network were normalised; add those of its training, most often "
+                f"{_pair(per_channel(MEAN, channels), per_channel(STD, channels))} (ImageNet's) or "
+                f"{_pair([0.5] * channels, [0.5] * channels)} (images in [-1, 1])"
             )
         trained = model["weights"] == "train"
         found = {"mean": per_channel(MEAN, channels), "std": per_channel(STD, channels)}
@@ -140,10 +141,9 @@ def _refuse_other_channels(name: str, values: Sequence[float], channels: int, wh
         )
 
 
-def _lines(mean: Sequence[float], std: Sequence[float]) -> str:
-    """Write mean and std as lines of a configuration."""
-    shown = [", ".join(map(str, values)) for values in (mean, std)]
-    return f"    mean: [{shown[0]}]\n    std: [{shown[1]}]"
+def _pair(mean: Sequence[float], std: Sequence[float]) -> str:
+    """Write mean and std as they stand in a configuration."""
+    return f"mean: {list(mean)}, std: {list(std)}"
 
 
 def open_table(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from variscope.errors import UserError
-from variscope.inputs.layers import Layer, capture
+from variscope.inputs.layers import Layer, capture, keeping_buffers
 from variscope.space.draws import generator_states, restore_generators
 
 IMAGES = 4
@@ -101,7 +101,7 @@ def check_values(
         try:
             _lay_out(model, memory)
             found = _run(model, layers, images, memory)
-        except UserError:
+        except (UserError, RuntimeError):  # volumes have no channels last
             memory, found = "contiguous", plain
         _refuse_draws(model, layers, images, memory, found, plain.drew | found.drew)
         tolerance = _tolerances(model, layers, images, found, memory)
@@ -332,15 +332,12 @@ def _same(one: Any, two: Any) -> bool | None:
 def _undisturbed(model: nn.Module) -> Iterator[None]:
     """Put generators, buffers and the layout of memory back as they were."""
     states = generator_states()
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers() if not buffer.is_quantized]
-    try:
-        yield
-    finally:
-        restore_generators(states)
-        model.to(memory_format=torch.contiguous_format)
-        with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
+    with keeping_buffers(model):
+        try:
+            yield
+        finally:
+            restore_generators(states)
+            model.to(memory_format=torch.contiguous_format)
 
 
 def _lay_out(model: nn.Module, memory: str) -> None:

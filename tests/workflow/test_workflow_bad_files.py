@@ -49,7 +49,10 @@ ARRAYS: dict[str, tuple[Arrange, str]] = {
         r"dataset\.path: \S*images\.npz is not an \.npz file; write it with numpy\.savez",
     ),
     "half a file": (truncated, r"dataset\.path: \S*images\.npz is not an \.npz file"),
-    "no labels": (arrays(labels=None), r"\S*images\.npz: no array 'labels'; found images, part"),
+    "no labels": (
+        arrays(labels=None),
+        r"variable_sets\.small: auxiliary: class is named, but the images have no classes",
+    ),
     "no images": (arrays(images=None), r"\S*images\.npz: no array 'images'; found labels, part"),
     "too few labels": (
         arrays(labels=LABELS[:20]),
@@ -70,7 +73,7 @@ ARRAYS: dict[str, tuple[Arrange, str]] = {
     ),
     "one class": (
         arrays(labels=np.zeros(24, int)),
-        r"\S*images\.npz: one class only, '0'; at least two are needed",
+        r"variable_sets\.small: auxiliary: class is named, but the images are of one class, '0'",
     ),
     "an empty class": (
         arrays(labels=LABELS * 2),
@@ -175,7 +178,7 @@ MODELS: dict[str, tuple[dict[str, Any], Arrange, str]] = {
     "a factory that gives no module": (
         {"factory": "net.py:number"},
         nothing,
-        r"models\.net: factory 'net\.py:number' gave int; a torch\.nn\.Module is needed",
+        r"models\.net: factory 'net\.py:number': the model is of type int; a torch\.nn\.Module is",
     ),
     "an argument that the factory does not take": (
         {"arguments": {"depth": 3}},
@@ -210,7 +213,7 @@ MODELS: dict[str, tuple[dict[str, Any], Arrange, str]] = {
     "weights that would run code": (
         {"weights": "weights.pt"},
         state(hook=os.getcwd),
-        r"models\.net: weights: \S*weights\.pt cannot be read: it holds more than tensors; save m",
+        r"models\.net: weights: \S*weights\.pt cannot be read: it holds more than tensors, such as",
     ),
     "weights of another shape": (
         {"weights": "weights.pt"},
@@ -366,7 +369,11 @@ FOLDERS: dict[str, tuple[dict[str, Any], Arrange, str]] = {
         lambda folder: (folder / "photos").write_text(""),
         r"dataset\.path: \S*photos is a file; kind image_folder needs a folder",
     ),
-    "no class": ({}, flat, r"dataset\.path: \S*photos: no classes found; at least two are needed"),
+    "no class": (
+        {},
+        flat,
+        r"dataset\.path: \S*photos: class 'unlabelled' has 1 image; a split .* needs 2",
+    ),
     "an empty class": (
         {},
         lambda folder: photographs(folder, empty="dog"),
@@ -375,7 +382,7 @@ FOLDERS: dict[str, tuple[dict[str, Any], Arrange, str]] = {
     "one class": (
         {},
         lambda folder: photographs(folder, only=("cat",)),
-        r"dataset\.path: \S*photos: one class only, 'cat'; at least two are needed",
+        r"variable_sets\.small: auxiliary: class is named, but the images are of one class, 'cat'",
     ),
     "a truncated JPEG": (
         {},
@@ -428,7 +435,12 @@ def test_a_data_set_that_does_not_suit_is_refused(
     [
         ("-n", {"designs.cycle.blocks": -8}, nothing, r"designs\.cycle\.blocks: found -8; allowed"),
         ("--cores=1", {"models.net.layers": ["third"]}, nothing, r"models\.net: layers: .*'third'"),
-        ("-n", {}, arrays(labels=None), r"\S*images\.npz: no array 'labels'"),
+        (
+            "-n",
+            {},
+            arrays(labels=None),
+            r"variable_sets\.small: auxiliary: class is named, but the images have no classes",
+        ),
         ("--cores=1", {"models.net.factory": "net.py:broken"}, nothing, r"models\.net: factory"),
     ],
 )

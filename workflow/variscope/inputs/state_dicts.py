@@ -190,8 +190,7 @@ def _torch(path: Path) -> object:
         cure = (
             "it holds more than tensors, such as a whole pickled module; save model.state_dict() "
             "alone"
-            if re.search("global|unsupported operand|weights.only", text, re.IGNORECASE)
-            and not re.search("invalid load key|magic number|zip archive", text, re.IGNORECASE)
+            if re.search(r"(unsupported|allowed) (global|class)", text, re.IGNORECASE)
             else "it is damaged or no file of torch.save"
         )
         raise UserError(f"weights: {path} cannot be read: {cure}") from error

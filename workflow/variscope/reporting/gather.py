@@ -31,7 +31,7 @@ from variscope.reporting.page import (
 from variscope.stores.results import read_study
 
 DATA_NAMES = {
-    "photographs": "Ten photographs",
+    "photographs": "Bundled photographs",
     "image_folder": "A folder of images",
     "torchvision": "A torchvision data set",
     "arrays": "Arrays",

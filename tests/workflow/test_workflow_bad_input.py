@@ -93,8 +93,8 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
         r"evaluation\.batch_size: found 0; allowed: auto, or an integer of at least 1",
     ),
     "two values of mean": (
-        {"models.net.mean": [0.5, 0.5]},
-        r"models\.net: mean: found 2 numbers; allowed: 3, one for each of dataset\.channels",
+        {"models.net.mean": [0.5]},
+        r"models\.net: mean: found 1 numbers; allowed: 3, one for each of dataset\.channels",
     ),
     "a std of zero": (
         {"models.net.std": [0.5, 0.5, 0]},

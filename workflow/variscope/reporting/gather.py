@@ -166,6 +166,7 @@ def _study(
             found["models"][plan.model]["answers"],
             plan.variable_set,
             config["confidence_level"],
+            found["dataset"]["summary"]["labelled"],
         ),
         model_description="; ".join(described),
         specialised=pd.read_csv(
@@ -208,7 +209,11 @@ def _accuracy(measured: Mapping[str, Any], confidence_level: float) -> Accuracy 
 
 
 def _answered(
-    measured: Mapping[str, Any], answers: Mapping[str, Any], name: str, confidence_level: float
+    measured: Mapping[str, Any],
+    answers: Mapping[str, Any],
+    name: str,
+    confidence_level: float,
+    labelled: bool,
 ) -> Answered | None:
     """Return what stands for accuracy in a set, with the classes by their names."""
     if measured["measured"] != "agreement":
@@ -231,7 +236,7 @@ def _answered(
         classes=len(found["answers"]),
         answers=[
             AnswerRow(
-                name=row["class"],
+                name=row["class"] if labelled else "all, without labels",
                 images=row["images"],
                 answers=", ".join(
                     f"{names[output] if names else f'output {output}'} "
@@ -242,6 +247,7 @@ def _answered(
             for row in found["answers"]
         ],
         agreement=agreement,
+        labelled=labelled,
         level=f"{100 * confidence_level:g} %",
     )
 

@@ -102,7 +102,8 @@ class AgreementRow:
 class Answered:
     """What stands for accuracy where the data's classes are none of the network's `outputs`.
 
-    The last row of `agreement` is of all augmentations together.
+    The last row of `agreement` is of all augmentations together; `labelled` is whether the images
+    have classes.
     """
 
     outputs: int
@@ -110,6 +111,7 @@ class Answered:
     answers: Sequence[AnswerRow]
     agreement: Sequence[AgreementRow]
     level: str = "95 %"
+    labelled: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -361,6 +363,7 @@ def _measured(study: Study) -> str:
             study.answered.outputs,
             study.answered.classes,
             study.answered.level,
+            study.answered.labelled,
         )
     accuracy = study.accuracy
     if accuracy is None:

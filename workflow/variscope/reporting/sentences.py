@@ -185,12 +185,21 @@ def agreement_sentence(
     outputs: int,
     classes: int,
     level: str = "95 %",
+    labelled: bool = True,
 ) -> str:
     """Say how often altered images get the answer of the unaltered one, and why not accuracy."""
+    if not labelled:
+        why = "The images have no labels, so accuracy cannot be measured"
+    elif classes == 1:
+        why = "The images are of one class, so accuracy is not measured"
+    else:
+        why = (
+            f"The {classes:,} classes of the data are not the {outputs:,} of the network, so there "
+            "is no accuracy"
+        )
     text = f"{100 * value:.1f} % {interval_text(100 * low, 100 * high, 1)}"
     return (
-        f"The {classes:,} classes of the data are not the {outputs:,} of the network, so there is "
-        "no accuracy; what is measured is agreement with its own answer. Of "
+        f"{why}; what is measured is the network's agreement with its own answer. Of "
         f"{count_text(images, 'image')} altered as in the study, {text} ({level} interval) get the "
         "answer that the network gives to the unaltered image."
     )

@@ -53,3 +53,11 @@ def test_what_was_published_is_printed_beside_the_cost_here(tmp_path: Path):
     assert [line.split()[-1] for line in text.splitlines() if "published" in line] == ["12,345"]
     assert text.endswith("the whole of a paper\n  TB" + " " * 41 + "77")
     assert "published" not in Plan("e", (STUDY,), {**published, "source": None}).text(tmp_path)
+
+
+def test_what_is_said_of_a_model_stands_in_the_plan_once(tmp_path: Path):
+    note = "normalisation: mean [0.5], std [0.25], from the settings"
+    published = {"source": None, "evaluations": {}, "machine_days": None, "terabytes": None}
+    studies = (STUDY, replace(STUDY, variable_set="color"))
+    text = Plan("e", studies, published, {"alexnet": [note]}).text(tmp_path)
+    assert text.count(f"model alexnet\n  {note}\n") == text.count(note) == 1

@@ -11,7 +11,7 @@ from variscope.errors import UserError
 from variscope.inputs.layers import probe
 from variscope.inputs.models import plain
 from variscope.inputs.values import check_values, looked_at
-from variscope.space.augmentations.definition import Augmentation, Parameter
+from variscope.space.augmentations import Augmentation, Parameter, get, names
 from variscope.space.trying import try_augmentation
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), dtype=np.uint8)
@@ -170,3 +170,10 @@ def test_augmentations_that_draw_or_mix_are_refused(operation, message):
 
 def test_augmentations_of_each_image_alone_pass():
     tried(lambda x, p: x + column(p) * (x.mean((1, 2, 3), keepdim=True) - x))
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_augmentations_that_come_with_the_package_pass(name):
+    augmentation = get(name)
+    bounds = [parameter.bounds(32, 32) for parameter in augmentation.parameters]
+    try_augmentation(augmentation, bounds, looked_at(PIXELS))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -171,11 +171,15 @@ class StudyPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All studies of an experiment, and what an earlier one took (`published` of the settings)."""
+    """All studies of an experiment, and what an earlier one took (`published` of the settings).
+
+    Notes are what the preflight says of a model, by its name: its normalisation and whence.
+    """
 
     experiment: str
     studies: tuple[StudyPlan, ...]
     published: Mapping[str, Any]
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Mapping[str, Any], found: Mapping[str, Any]) -> Plan:
@@ -189,6 +193,7 @@ class Plan:
                 for design, sizes in designs_of(config).items()
             ),
             config["published"],
+            {name: found["models"][name]["notes"] for name in config["models"]},
         )
 
     def study(self, model: str, variable_set: str, design: str) -> StudyPlan:
@@ -261,6 +266,8 @@ class Plan:
                 row.pop("study"),
                 *(f"  {key:20} {value:>24}" for key, value in row.items()),
             ]
+        for model, notes in self.notes.items():
+            lines += ["", f"model {model}", *(f"  {note}" for note in notes)]
         evaluations = sum(study.evaluations for study in self.studies)
         disk = sum(sum(study.disk.values()) for study in self.studies)
         jobs = {

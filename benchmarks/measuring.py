@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import ctypes
 import multiprocessing
 import os
 import platform
@@ -83,6 +84,8 @@ def peak_bytes(function: Callable[[], object]) -> int:
     receive, send = multiprocessing.Pipe(duplex=False)
 
     def measure() -> None:
+        # What was freed before and not given back would be taken again unseen.
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
         before = _status("VmRSS")
         function()

@@ -17,7 +17,7 @@ from variscope.errors import UserError
 from variscope.evaluate.compiled import Compiled, check_compiling
 from variscope.evaluate.evaluator import Evaluator
 from variscope.inputs.images import table_from_arrays
-from variscope.inputs.layers import Layer, probe
+from variscope.inputs.layers import Layer, capture, probe
 from variscope.space.augmentations import get
 from variscope.space.images import ImageIndex
 from variscope.space.space import Space
@@ -275,6 +275,49 @@ def test_a_compiled_network_of_torchvision_gives_the_outputs_of_torch(compiler, 
     for key, outputs in got.items():
         scale = float(expected[key].abs().max())
         assert_allclose(outputs, expected[key], rtol=1e-5, atol=1e-5 * scale)
+
+
+class Rearranged(nn.Module):
+    """Maps whose channels come last, and a recurrent layer that gives a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.convolution = nn.Conv2d(3, 6, 4, stride=4)
+        self.normal = nn.LayerNorm(6)
+        self.recurrent = nn.LSTM(6, 5, batch_first=True)
+        self.head = nn.Linear(5, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = self.normal(self.convolution(images).permute(0, 2, 3, 1))
+        tokens, _ = self.recurrent(maps.flatten(1, 2))
+        return self.head(tokens[:, -1])
+
+
+@compiles
+@pytest.mark.slow
+def test_a_compiled_network_arranges_outputs_as_the_hooked_one(compiler):
+    model = Rearranged().eval()
+    layers = probe(model, ["normal", "recurrent[0]", "head"], (3, 16, 16))
+    assert [layer.dims for layer in layers] == [
+        ("channel", "y", "x"),
+        ("token", "feature"),
+        ("neuron",),
+    ]
+    with torch.inference_mode():
+        images = torch.randn(4, 3, 16, 16).to(memory_format=torch.channels_last)
+        maps = model.normal(model.convolution(images).permute(0, 2, 3, 1))
+        tokens, _ = model.recurrent(maps.flatten(1, 2))
+        expected = {"normal": maps.permute(0, 3, 1, 2), "recurrent[0]": tokens}
+        expected["head"] = model.head(tokens[:, -1])
+        hooked: dict[str, torch.Tensor] = {}
+        with capture(model, layers, lambda name, output: hooked.update({name: output.clone()})):
+            model(images)
+        got = Compiled(model, layers)(images, 4, "float32")
+    for name, values in expected.items():
+        assert_allclose(hooked[name], values, atol=1e-5)
+        assert_allclose(got[name], values, atol=1e-5)
+        assert got[name].is_contiguous()
 
 
 @compiles

@@ -55,7 +55,7 @@ def test_units_are_counted_with_their_shapes():
     assert rows == [
         {
             "layer": "a",
-            "shape": "4 \N{MULTIPLICATION SIGN} 3 \N{MULTIPLICATION SIGN} 3",
+            "shape": "4 * 3 * 3 (channel * y * x)".replace("*", "\N{MULTIPLICATION SIGN}"),
             "units": 36,
             "fine": 32,
             "constant": 4,

@@ -35,12 +35,14 @@ def share_tables(tree: xr.DataTree) -> list[dict[str, Any]]:
 
 
 def unit_table(tree: xr.DataTree) -> list[dict[str, Any]]:
-    """Return a row a layer: its name, the shape of its units, and their counts by status."""
+    """Return a row a layer: its name, sizes and names of its dimensions, counts by status."""
     rows = []
     for layer, data in layers(tree).items():
         counts = unit_counts(data)
-        shape = data["variance"].shape if "variance" in data else (sum(counts.values()),)
-        text = " \N{MULTIPLICATION SIGN} ".join(f"{size:,}" for size in shape)
+        sizes = data["variance"].sizes if "variance" in data else {"unit": sum(counts.values())}
+        times = " \N{MULTIPLICATION SIGN} "
+        text = times.join(f"{size:,}" for size in sizes.values())
+        text += f" ({times.join(map(str, sizes))})"
         rows.append({"layer": layer, "shape": text, "units": sum(counts.values()), **counts})
     return rows
 

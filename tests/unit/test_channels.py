@@ -119,3 +119,10 @@ def test_why_there_is_no_accuracy_is_said():
     assert said(1, True).startswith("The images are of one class, so accuracy is not measured;")
     assert said(2, True).startswith("The 2 classes of the data are not the 3 of the network,")
     assert "50.0 %" in said(1, False)
+
+
+def test_one_mean_of_three_channels_names_the_argument():
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten())
+    images = np.zeros((2, 1, 8, 8), np.uint8)
+    with pytest.raises(UserError, match="channels=1 where the network takes one channel"):
+        variscope.decompose(network, images, None, variables=["hflip"], mean=[0.5], std=[0.5])

@@ -357,3 +357,19 @@ def test_train_may_return_nothing(tmp_path):
     (tmp_path / "lazy.py").write_text(LAZY)
     model = models.open_model("lazy.py:Silent", "none", folder=tmp_path)
     assert not model[1].training
+
+
+def test_quantized_layers_are_refused_and_dynamically_quantized_ones_work():
+    from torch.ao import quantization
+
+    float_network = nn.Sequential(
+        quantization.QuantStub(), nn.Conv2d(3, 4, 3), quantization.DeQuantStub()
+    ).eval()
+    float_network.qconfig = quantization.get_default_qconfig("x86")
+    prepared = quantization.prepare(float_network)
+    prepared(torch.rand(2, 3, 8, 8))
+    with pytest.raises(UserError, match="is quantized and gives quantized tensors"):
+        models.plain(quantization.convert(prepared))
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    dynamic = models.plain(quantization.quantize_dynamic(linear, {nn.Linear}))
+    assert dynamic(torch.rand(1, 3, 2, 2)).dtype == torch.float32

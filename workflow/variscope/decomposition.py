@@ -257,6 +257,8 @@ def _check_channels(
         ):
             allowed = "three finite numbers" if channels == 3 else "one finite number"
             allowed += " above 0" if name == "std" else ""
+            if channels == 3 and len(values) == 1:
+                allowed += "; channels=1 where the network takes one channel"
             raise UserError(f"{name}: found {values}; allowed: {allowed}")
 
 

@@ -135,7 +135,7 @@ def plain(model: object) -> nn.Module:
 
     Raises:
         UserError: no nn.Module, or a program of TorchScript or torch.export, which takes no hooks;
-            or parameters without values, or of another type than float32.
+            or parameters without values, or of another type than float32; or quantized layers.
     """
     while True:
         if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
@@ -165,6 +165,16 @@ def plain(model: object) -> nn.Module:
             raise UserError(
                 f"the model's {name!r} is {found}; float32 is needed, as model.float() makes it "
                 "(evaluation.precision is what a study computes in)"
+            )
+    for name, module in model.named_modules():
+        # Dynamically quantized layers give float32; their weights alone are quantized.
+        kind = type(module)
+        where = kind.__module__
+        packed = kind.__name__.endswith("PackedParams")
+        if where.startswith("torch.ao.nn.") and ".quantized.modules" in where and not packed:
+            raise UserError(
+                f"the model's {name!r} is quantized and gives quantized tensors; give the float "
+                "network that it was made from, or one that is quantized dynamically"
             )
     model.eval()  # its result is not used: an overridden train() may give none
     return model

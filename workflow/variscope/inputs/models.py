@@ -168,9 +168,8 @@ def plain(model: object) -> nn.Module:
             )
     for name, module in model.named_modules():
         # Dynamically quantized layers give float32; their weights alone are quantized.
-        kind = type(module)
-        where = kind.__module__
-        packed = kind.__name__.endswith("PackedParams")
+        where = type(module).__module__
+        packed = type(module).__name__.endswith("PackedParams")
         if where.startswith("torch.ao.nn.") and ".quantized.modules" in where and not packed:
             raise UserError(
                 f"the model's {name!r} is quantized and gives quantized tensors; give the float "

@@ -54,9 +54,10 @@ def test_an_index_that_falls_as_the_variance_rises_has_a_longer_lower_end():
     found = ratio(0.3 * BLOCKS[:, None].astype(float), variance, BLOCKS, 0.95)
     theta, relative = 0.3 * BLOCKS.sum() / variance.sum(), relative_error(variance, BLOCKS)
     w, t = lengthening(relative, BLOCKS.sum()), stats.t.ppf(0.975, 7)
-    # The deviations are -theta v_r: se = theta e, rho = -1.
+    # Fieller's: (theta - x)^2 = (t x e)^2 below theta. The deviations are -theta v_r: rho = -1.
     assert w > 0 and found.value[0] == pytest.approx(theta)
-    assert found.low[0] == pytest.approx(theta * (1 - t * relative * (1 + w**2)))
+    arm = theta - theta / (1 + t * relative)
+    assert found.low[0] == pytest.approx(theta - arm * (1 + w**2))
 
 
 def test_a_badly_known_variance_lengthens_the_upper_end_alone_where_the_index_does_not_fall():

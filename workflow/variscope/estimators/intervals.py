@@ -31,7 +31,7 @@ An index that clearly falls as V rises, as that of a light-tailed unit in the ag
 heavy-tailed one, is overrated instead. With rho = (sav - theta svv) / (e se), its correlation with
 V,
 
-    lower end = the smaller of Fieller's and theta - se t (1 + w^2 r),    r = -1 - 2 rho cut to 0..1
+    lower end = theta - (1 + w^2 r) (theta - Fieller's),    r = -1 - 2 rho cut to 0..1
 
 The constants were fitted on other functions and seeds than those of ``benchmarks/coverage.py``,
 which holds the intervals against exact truth and says where they reach their level. What no
@@ -157,8 +157,8 @@ def ratio(
         w = lengthening(relative, float(blocks.sum()))
         longer = _longer_end(theta, error, w, t)
         falling = np.clip(-1 - 2 * (sav - theta * svv) / (relative * error), 0.0, 1.0)
-        lower = np.where(w > 0, theta - error * t * (1 + w**2 * falling), np.nan)
-        low = np.where(bounded, np.fmin(low, lower), 0.0)
+        longer_arm = w**2 * np.where(error * relative > 0, falling, 0.0)
+        low = np.where(bounded, low - longer_arm * (theta - low), 0.0)
         high = np.where(bounded, np.fmax(high, longer), 1.0)
     undefined = ~np.isfinite(theta)
     return Estimate(theta, np.where(undefined, np.nan, low), np.where(undefined, np.nan, high))

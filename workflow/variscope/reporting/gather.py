@@ -260,7 +260,7 @@ def _computation(folder: Path, precision: str) -> Iterator[str]:
     if shares:
         share, layer = max(shares)
         yield (
-            f"computed in {precision}: rounding makes up to {100 * share:.2g} % of the variance "
+            f"computed in {precision}: rounding makes up to {100 * share:.3g} % of the variance "
             f"of a layer ({layer})"
         )
 

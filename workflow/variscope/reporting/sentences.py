@@ -143,7 +143,7 @@ def guard_sentence(tree: xr.DataTree) -> str:
                 spoke += int(data[f"{index}_sparse"].sum())
                 of += int(data[index].notnull().sum())
         if spoke:
-            parts.append(f"{100 * spoke / of:.2g} % of the {index} of units")
+            parts.append(f"{100 * spoke / of:.3g} % of the {index} of units")
     whole = [
         f"{index} in {layer}"
         for layer, data in found.items()

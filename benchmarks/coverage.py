@@ -17,7 +17,6 @@ import numpy as np
 from closed_forms import Array
 from scipy.special import stdtrit
 from variscope.estimators import (
-    FINE,
     Estimate,
     Moments,
     aggregate_indices,
@@ -27,6 +26,7 @@ from variscope.estimators import (
     unit_indices,
 )
 from variscope.estimators.intervals import lengthening
+from variscope.vocabulary import FINE
 
 from benchmarks.hard_units import Family, families
 from benchmarks.measuring import Row, arguments, write

@@ -12,13 +12,14 @@ from tempfile import TemporaryDirectory
 import torch
 from variscope.designs import Design
 from variscope.estimators import Layout
-from variscope.evaluate.device import repeatable
-from variscope.evaluate.evaluator import Evaluator
-from variscope.evaluate.shard import store_activations, store_moments
 from variscope.inputs.images import open_images
 from variscope.inputs.layers import probe
 from variscope.inputs.networks import convnet
-from variscope.inputs.opening import MEAN, STD, make_space
+from variscope.inputs.normalisation import MEAN, STD
+from variscope.inputs.spaces import make_space
+from variscope.responses.network.device import repeatable
+from variscope.responses.network.evaluator import Evaluator
+from variscope.study.shards import activations, moments
 
 from benchmarks.measuring import Row, arguments, write
 
@@ -41,7 +42,7 @@ def main(given: Sequence[str] | None = None) -> list[Row]:
         for blocks in sizes:
             table = Design("cycle", of.space.groups, blocks, replicates, 1)
             row: Row = {"blocks": blocks, "rows": blocks * table.rows}
-            for name, store in (("activations", store_activations), ("moments", store_moments)):
+            for name, store in (("activations", activations.store), ("moments", moments.store)):
                 with TemporaryDirectory() as folder:
                     cost = store(Path(folder), of, table, range(replicates))
                 row[f"{name}, MB"] = cost["bytes"] / 1e6

@@ -12,10 +12,10 @@ from statistics import median
 import torch
 from variscope.designs import Blocks
 from variscope.estimators import Layout
-from variscope.evaluate.device import repeatable
-from variscope.evaluate.evaluator import Evaluator
-from variscope.evaluate.sums import layer_sums
 from variscope.inputs.layers import capture
+from variscope.responses.network.device import repeatable
+from variscope.responses.network.evaluator import Evaluator
+from variscope.responses.network.sums import layer_sums
 
 from benchmarks.measuring import Row, arguments, seconds, write
 from benchmarks.networks import NAMES, SETS, design, evaluator, photographs

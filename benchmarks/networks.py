@@ -13,13 +13,14 @@ import torch
 import yaml
 from PIL import Image
 from variscope.designs import Design
-from variscope.evaluate.evaluator import Evaluator
 from variscope.inputs.images import open_images
 from variscope.inputs.layers import probe
 from variscope.inputs.models import build
-from variscope.inputs.opening import MEAN, STD, make_space
+from variscope.inputs.normalisation import MEAN, STD
+from variscope.inputs.spaces import make_space
 from variscope.inputs.table import ImageTable
-from variscope.plan import batch_size_for
+from variscope.responses.network.batches import batch_size_for
+from variscope.responses.network.evaluator import Evaluator
 
 NAMES = ("alexnet", "vgg11", "resnet18")
 SETS = ("spatial", "color")

@@ -18,8 +18,8 @@ from numba import njit
 from numpy.typing import NDArray
 from variscope.designs import Design
 from variscope.estimators import Layout, Moments
+from variscope.indices.sums import sum_activations
 from variscope.stores.activations import ActivationsReader, ActivationsWriter
-from variscope.stores.moments import sum_activations
 
 VARIABLES = 8
 

@@ -14,12 +14,13 @@ from time import perf_counter
 
 import torch
 from variscope.designs import Design
-from variscope.evaluate.device import repeatable
-from variscope.evaluate.evaluator import Evaluator
-from variscope.evaluate.shard import store_moments
+from variscope.indices.layer import layer_dataset
 from variscope.inputs.axes import file_name
+from variscope.responses.network.device import repeatable
+from variscope.responses.network.evaluator import Evaluator
 from variscope.stores.moments import MomentsReader
-from variscope.stores.results import layer_dataset, write_dataset
+from variscope.stores.results import write_dataset
+from variscope.study.shards.moments import store
 
 from benchmarks.measuring import Row, arguments, write
 from benchmarks.networks import evaluator, photographs
@@ -59,7 +60,7 @@ def _run(of: Evaluator, design: Design, folder: Path) -> Row:
     seconds, evaluations, forward = 0.0, 0, []
     for number in range(design.replicates):
         shard = folder / "moments" / str(number)
-        cost = store_moments(shard, of, design, [number])
+        cost = store(shard, of, design, [number])
         if number:  # the first warms up
             seconds += cost["seconds"]
             evaluations += cost["evaluations"]

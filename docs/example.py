@@ -4,7 +4,7 @@ import variscope
 from variscope.figures import summary
 from variscope.inputs.images import open_images
 from variscope.inputs.networks import convnet
-from variscope.inputs.opening import MEAN, STD
+from variscope.inputs.normalisation import MEAN, STD
 from variscope.inputs.training import train
 
 images = open_images({"kind": "photographs", "images_per_class": 24}, seed=1, folder=".")

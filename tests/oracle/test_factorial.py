@@ -19,9 +19,9 @@ from torchvision.transforms.v2 import functional as tv
 from variscope import decompose
 from variscope.designs import Blocks, cycle_rows
 from variscope.estimators import Layout, Moments, unit_indices
-from variscope.evaluate.evaluator import Evaluator
 from variscope.inputs.images import table_from_arrays
 from variscope.inputs.layers import probe
+from variscope.responses.network.evaluator import Evaluator
 from variscope.space.augmentations import get
 from variscope.space.images import ImageIndex
 from variscope.space.space import Space

@@ -1,4 +1,4 @@
-"""Outputs to sum with `variscope.evaluate.fused`, and a script that sums them on the CPU.
+"""Outputs to sum with `variscope.responses.network.fused`, and a script that sums them on the CPU.
 
 The script runs the kernels in Triton's interpreter, which has to be chosen before they are defined:
 so `test_fused` starts it as a process of its own.
@@ -74,7 +74,7 @@ def blocks_of(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def sums_of(case: Case, device: str) -> np.ndarray:
     """Sum a case's blocks on a device, ``(Layout.sum_rows, unit)``."""
-    from variscope.evaluate import fused
+    from variscope.responses.network import fused
 
     outputs, rows, order = blocks_of(case)
     sums = torch.zeros(case.layout.sum_rows, case.units, dtype=torch.float64, device=device)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from variscope.evaluate.agreement import TOGETHER, Answers, agreement, top_answers
 from variscope.inputs.answers import answers_of
 from variscope.inputs.images import table_from_arrays
 from variscope.inputs.layers import probe
+from variscope.responses.network.agreement import TOGETHER, Answers, agreement, top_answers
 from variscope.space import augmentations
 from variscope.space.images import ImageIndex
 from variscope.space.space import Space

@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 import synthetic
 import xarray as xr
-from variscope.analyses import (
-    channel_variance_share,
-    leading_channels,
-    map_over_channels,
-    reading,
-    specialised_units,
-    wording,
-)
-from variscope.analyses.reading import layers as study_layers
+from variscope.analyses.specialised import specialised_units
+from variscope.indices import reading, wording
+from variscope.indices.maps import channel_variance_share, leading_channels, map_over_channels
+from variscope.indices.reading import layers as study_layers
 
 NAMES = ("erasing", "rolling", "image")
 

@@ -13,23 +13,24 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 from variscope import figures
-from variscope.analyses.channels import as_maps, map_over_channels
-from variscope.analyses.reading import is_map, layers, unit_name
 from variscope.analyses.specialised import specialised_units
 from variscope.analyses.summary import summary_table
 from variscope.designs import Design
 from variscope.errors import UserError
-from variscope.evaluate.evaluator import Evaluator
-from variscope.evaluate.shard import store_activations, store_moments
+from variscope.indices.maps import as_maps, map_over_channels
+from variscope.indices.reading import is_map, layers, unit_name
+from variscope.indices.sums import sum_activations
 from variscope.inputs.axes import Layer, file_name, given_axes
 from variscope.inputs.images import table_from_arrays
 from variscope.inputs.layers import capture, probe
 from variscope.inputs.models import build
+from variscope.responses.network.evaluator import Evaluator
 from variscope.space.augmentations import get
 from variscope.space.images import ImageIndex
 from variscope.space.space import Space
 from variscope.stores.activations import ActivationsReader
-from variscope.stores.moments import MomentsReader, sum_activations
+from variscope.stores.moments import MomentsReader
+from variscope.study.shards import activations, moments
 
 MAPS, TOKENS = ("channel", "y", "x"), ("token", "feature")
 SIDES = (32, 48)
@@ -345,8 +346,8 @@ def test_both_storages_give_the_same_bits_of_axes_put_in_order(make, design, tmp
     normal = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
     evaluator = Evaluator(model, found, space, table, batch_size=32, **normal)
     points = Design(design, space.groups, 12, 2, seed=1)
-    store_activations(tmp_path / "a", evaluator, points, [0, 1])
-    store_moments(tmp_path / "m", evaluator, points, [0, 1])
+    activations.store(tmp_path / "a", evaluator, points, [0, 1])
+    moments.store(tmp_path / "m", evaluator, points, [0, 1])
     for layer in found:
         stored = ActivationsReader(tmp_path / "a" / f"{file_name(layer.name)}.zarr")
         summed = MomentsReader(tmp_path / "m" / f"{file_name(layer.name)}.zarr")

@@ -10,9 +10,9 @@ from augmentation_cases import blur_with_scipy, no_parameters
 from torch import nn
 from torchvision.transforms.v2 import functional as reference
 from variscope import UserError
-from variscope.config import complete
 from variscope.reporting.sentences import agreement_sentence
 from variscope.space.augmentations import get
+from variscope.study.config import complete
 
 GRAY = torch.rand(3, 1, 14, 23, generator=torch.Generator().manual_seed(0))
 

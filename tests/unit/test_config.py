@@ -5,8 +5,8 @@ import copy
 import pytest
 import yaml
 from tiny import REPOSITORY
-from variscope.config import complete, designs_of, groups_of, settings
 from variscope.errors import UserError
+from variscope.study.config import complete, designs_of, groups_of, settings
 
 MINIMAL = {
     "experiment": "x",

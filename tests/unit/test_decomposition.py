@@ -15,10 +15,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from tiny import REPOSITORY, network, photographs
 from torch import nn
 from variscope import UserError, figures
-from variscope.analyses import specialised_units
-from variscope.config import settings
+from variscope.analyses.specialised import specialised_units
 from variscope.reporting import sentences
 from variscope.space.augmentations import Augmentation
+from variscope.study.config import settings
 
 IMAGES, LABELS = photographs()
 SETTINGS = {

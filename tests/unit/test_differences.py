@@ -27,7 +27,8 @@ from variscope.estimators import (
     ratio,
     unit_indices,
 )
-from variscope.stores.results import layer_dataset, study_tree, write_dataset
+from variscope.indices.layer import layer_dataset
+from variscope.stores.results import study_tree, write_dataset
 
 LEVEL, REPLICATES, BLOCKS = 0.95, 16, 512
 LEVELS = np.array([-1, -1 / 3, 1 / 3, 1])

@@ -15,10 +15,10 @@ import variscope
 import xarray as xr
 import yaml
 from PIL import Image
-from variscope.config import complete, settings
-from variscope.preflight import preflight
 from variscope.space import augmentations
 from variscope.stores.results import write_dataset
+from variscope.study.config import complete, settings
+from variscope.study.preflight import preflight
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -15,7 +15,7 @@ from variscope.errors import UserError
 from variscope.inputs import models, packaged
 from variscope.inputs.images import open_images
 from variscope.inputs.layers import capture, probe
-from variscope.inputs.opening import normalisation
+from variscope.inputs.normalisation import normalisation
 from variscope.inputs.training import normalised
 from variscope.inputs.weights import categories
 

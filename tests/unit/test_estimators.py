@@ -20,9 +20,6 @@ from closed_forms import (
 from numpy.testing import assert_allclose, assert_array_equal
 from variscope.designs import cycle_rows, star_rows
 from variscope.estimators import (
-    CONSTANT,
-    FINE,
-    NOT_FINITE,
     Layout,
     Moments,
     aggregate_indices,
@@ -33,6 +30,7 @@ from variscope.estimators import (
     unit_indices,
 )
 from variscope.estimators.layout import GROUP
+from variscope.vocabulary import CONSTANT, FINE, NOT_FINITE
 
 
 def random_block(design="cycle", blocks=7, variables=5, units=3, seed=0, dtype=np.float64):

@@ -14,10 +14,10 @@ from torch import nn
 from torch._dynamo.utils import counters
 from variscope.designs import Blocks, Design
 from variscope.errors import UserError
-from variscope.evaluate.compiled import Compiled, check_compiling
-from variscope.evaluate.evaluator import Evaluator
 from variscope.inputs.images import table_from_arrays
 from variscope.inputs.layers import Layer, capture, probe
+from variscope.responses.network.compiled import Compiled, check_compiling
+from variscope.responses.network.evaluator import Evaluator
 from variscope.space.augmentations import get
 from variscope.space.images import ImageIndex
 from variscope.space.space import Space

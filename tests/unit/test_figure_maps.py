@@ -9,10 +9,11 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from variscope import figures
-from variscope.analyses import leading_channels, map_over_channels, specialised_units
-from variscope.analyses.reading import layers
-from variscope.analyses.wording import interval_text, share_text
+from variscope.analyses.specialised import specialised_units
 from variscope.figures import heat_maps, style, unit_maps
+from variscope.indices.maps import leading_channels, map_over_channels
+from variscope.indices.reading import layers
+from variscope.indices.wording import interval_text, share_text
 
 VARIABLES = synthetic.SPATIAL + synthetic.AUXILIARY
 

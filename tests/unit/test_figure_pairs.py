@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm, same_color
 from matplotlib.figure import Figure
 from variscope import figures
-from variscope.analyses.pairs import pair_map_over_channels, pair_places, separated_pairs
 from variscope.figures import grids
 from variscope.figures.map_triangles import strip_limits
 from variscope.figures.style import VERMILLION
+from variscope.indices.pairs import pair_map_over_channels, pair_places, separated_pairs
 
 NAMES = ("erasing", "rolling", "class", "image")
 PAIRS = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]

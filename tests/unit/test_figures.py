@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from variscope import figures
-from variscope.analyses import specialised_units
-from variscope.analyses.reading import layers
-from variscope.analyses.wording import share_text
+from variscope.analyses.specialised import specialised_units
 from variscope.figures import grids, lines, pair_triangles, style
+from variscope.indices.reading import layers
+from variscope.indices.wording import share_text
 from variscope.space import augmentations
 
 VARIABLES = synthetic.SPATIAL + synthetic.AUXILIARY

@@ -16,11 +16,12 @@ from small_disk import fill, no_file_larger_than, small_disk
 from variscope import figures
 from variscope.errors import UserError
 from variscope.estimators import Layout, Moments
-from variscope.jobs import LOG, job
+from variscope.log import LOG
 from variscope.stores import activations, chunked
 from variscope.stores.atomic import new_directory, new_file
 from variscope.stores.moments import write_moments
 from variscope.stores.results import write_dataset
+from variscope.study.jobs import job
 
 UNIT = (8, 16, 16)
 DIMS = ("channel", "y", "x")

@@ -91,7 +91,7 @@ def test_sums_are_those_of_the_kernel_of_the_cpu(case: Case, summed: np.ndarray)
 
 def test_the_interpreter_was_chosen_for_its_own_process_alone(interpreted: dict[str, np.ndarray]):
     from triton.runtime.jit import JITFunction
-    from variscope.evaluate import fused
+    from variscope.responses.network import fused
 
     assert set(interpreted) == {case.name for case in CASES}
     assert isinstance(fused._cycle, JITFunction)
@@ -113,7 +113,7 @@ def test_kernels_compile_for_a_gpu_that_is_not_there(
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
-    from variscope.evaluate import fused
+    from variscope.responses.network import fused
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     kernel = fused._cycle if design == "cycle" else fused._star
@@ -145,7 +145,7 @@ def test_kernels_compile_for_a_gpu_that_is_not_there(
 
 
 def test_what_does_not_fit_is_refused():
-    from variscope.evaluate import fused
+    from variscope.responses.network import fused
 
     layout = Layout("cycle", 2)
     outputs, sums = torch.zeros(8, 3), torch.zeros(layout.sum_rows, 3, dtype=torch.float64)

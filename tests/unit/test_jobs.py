@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from variscope import jobs
 from variscope.errors import UserError
+from variscope.study import jobs
 
 HOLD = """
 import sys
 from pathlib import Path
-from variscope.jobs import hold
+from variscope.study.jobs import hold
 hold(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from variscope.designs import Design
 from variscope.estimators import Layout, Moments, unit_indices
 from variscope.estimators.moments import moved_steps
-from variscope.stores.results import layer_dataset
+from variscope.indices.layer import layer_dataset
 
 BLOCKS, REPLICATES, VARIABLES = 256, 4, 3
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from variscope.inputs.axes import Layer
-from variscope.plan import Plan, Shard, StudyPlan, batch_size_for
+from variscope.responses.network.batches import batch_size_for
+from variscope.study.plan import Plan, Shard, StudyPlan
 
 LAYERS = (
     Layer("features.2", (64, 27, 27), ("channel", "y", "x")),

@@ -13,7 +13,7 @@ import pytest
 import synthetic
 import xarray as xr
 from variscope import figures, reporting
-from variscope.analyses import specialised_units
+from variscope.analyses.specialised import specialised_units
 from variscope.reporting import captions, page, sentences, tables
 
 NAMES = ("erasing", "rolling", "class")

@@ -17,18 +17,19 @@ from variscope.designs import Design
 from variscope.errors import UserError
 from variscope.estimators import Layout, merge
 from variscope.estimators.star import salib_indices
-from variscope.evaluate.evaluator import Evaluator
-from variscope.evaluate.shard import store_activations
+from variscope.indices.layer import layer_dataset
+from variscope.indices.sums import sum_activations
 from variscope.inputs.images import table_from_arrays
 from variscope.inputs.layers import probe
+from variscope.responses.network.evaluator import Evaluator
 from variscope.salib import StarTable, problem, read_star
 from variscope.space.augmentations import get
 from variscope.space.images import ImageIndex
 from variscope.space.space import Space
 from variscope.stores import activations as activation_store
 from variscope.stores.activations import ActivationsReader, ActivationsWriter
-from variscope.stores.moments import sum_activations
-from variscope.stores.results import layer_dataset, write_dataset
+from variscope.stores.results import write_dataset
+from variscope.study.shards import activations
 
 AUXILIARY = ("order", "class", "image")
 NAMES = ["rolling", "hflip", *AUXILIARY]
@@ -53,7 +54,7 @@ def store_study(folder: Path, design: str) -> None:
     )
     points = Design(design, space.groups, 24, 3, seed=2)
     for name, replicates in SHARDS.items():
-        store_activations(folder / "activations" / name, evaluator, points, replicates)
+        activations.store(folder / "activations" / name, evaluator, points, replicates)
     for number, layer in enumerate(layers):
         readers = [
             ActivationsReader(folder / "activations" / name / f"{layer.name}.zarr")

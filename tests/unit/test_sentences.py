@@ -9,9 +9,10 @@ import synthetic
 import xarray as xr
 from variscope.designs import Design
 from variscope.estimators import Layout, Moments
+from variscope.indices.layer import layer_dataset
 from variscope.reporting import sentences
 from variscope.reporting.sentences import guard_sentence
-from variscope.stores.results import layer_dataset, study_tree
+from variscope.stores.results import study_tree
 
 NAMES = ("erasing", "rolling", "class")
 NAN = math.nan

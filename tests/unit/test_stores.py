@@ -9,11 +9,13 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from variscope.errors import UserError
 from variscope.estimators import Layout, Moments
+from variscope.indices.layer import layer_dataset
+from variscope.indices.sums import sum_activations
 from variscope.stores import activations as activation_store
 from variscope.stores.activations import ActivationsReader, ActivationsWriter
 from variscope.stores.atomic import new_directory, new_file
-from variscope.stores.moments import MomentsReader, sum_activations, write_moments
-from variscope.stores.results import layer_dataset, read_dataset, read_study, write_dataset
+from variscope.stores.moments import MomentsReader, write_moments
+from variscope.stores.results import read_dataset, read_study, write_dataset
 
 VARIABLES = ("hue", "class", "image")
 LAYOUT = Layout("cycle", 3)

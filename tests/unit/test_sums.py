@@ -5,11 +5,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-import variscope.evaluate
+import variscope.responses.network
 from numpy.testing import assert_allclose, assert_array_equal
 from variscope.estimators import Layout, Moments
-from variscope.evaluate import sums as sums_module
-from variscope.evaluate.sums import DeviceSums, HostSums, layer_sums
+from variscope.responses.network import sums as sums_module
+from variscope.responses.network.sums import DeviceSums, HostSums, layer_sums
 
 DEVICES = [
     ("cpu", "torch"),
@@ -74,8 +74,8 @@ def test_where_triton_is_missing_torch_sums(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setitem(sys.modules, "triton", None)
-    monkeypatch.delitem(sys.modules, "variscope.evaluate.fused", raising=False)
-    monkeypatch.delattr(variscope.evaluate, "fused", raising=False)
+    monkeypatch.delitem(sys.modules, "variscope.responses.network.fused", raising=False)
+    monkeypatch.delattr(variscope.responses.network, "fused", raising=False)
     assert sums_module.fused_sums.__wrapped__() is None
     assert "summed by torch" in caplog.text
 

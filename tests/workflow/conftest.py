@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from tiny_study import Study, copy_clone, once, write_inputs
-from variscope import experiment
-from variscope.preflight import preflight
 from variscope.space.augmentations import registry
+from variscope.study import experiment
+from variscope.study.preflight import preflight
 
 
 @pytest.fixture(scope="session")

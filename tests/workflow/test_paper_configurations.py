@@ -14,9 +14,9 @@ import yaml
 from PIL import Image
 from tiny import REPOSITORY, run_workflow
 from tiny_study import changed, environment
-from variscope.config import complete
 from variscope.inputs.layers import probe
 from variscope.inputs.models import build
+from variscope.study.config import complete
 
 FILES = sorted((REPOSITORY / "config" / "paper").glob("*.yaml"))
 # Units of all layers as published, and the shape of the first layer.

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 from tiny_study import CONFIG, Study, changed
-from variscope import experiment
 from variscope.errors import UserError
+from variscope.study import experiment
 
 ALL = {
     "images", "train", "accuracy", "evaluate", "moments", "estimate", "summary", "specialised",

@@ -24,7 +24,7 @@ import pytest
 import xarray as xr
 import yaml
 from variscope.errors import UserError
-from variscope.experiment import Experiment
+from variscope.study.experiment import Experiment
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -25,7 +25,7 @@ rule specialised:
         runtime=60,
     params:
         names=lambda wildcards: EXPERIMENT.unit_names(wildcards.model),
-        code=code("analyses"),
+        code=script_digest("specialised"),
     script:
         "../scripts/specialised.py"
 

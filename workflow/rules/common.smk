@@ -10,12 +10,17 @@ WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
 # The package of this clone, not another that happens to be installed.
 sys.path.insert(0, str(WORKFLOW))
 
-from variscope.config import typed
-from variscope.digest import code_digest, value_digest
+from variscope.study.config import typed
+from variscope.study.digest import value_digest
 from variscope.errors import UserError
-from variscope.experiment import ROOMS, Experiment, share_package
-from variscope.jobs import WORKFLOW_PROCESS, hold
-from variscope.plan import LAYER_PICTURES, STUDY_PICTURES
+from variscope.study.experiment import (
+    Experiment,
+    numbers_digest,
+    script_digest,
+    share_package,
+)
+from variscope.study.jobs import WORKFLOW_PROCESS, hold
+from variscope.study.plan import LAYER_PICTURES, STUDY_PICTURES
 
 # Snakemake starts scripts by the interpreter's path, unquoted.
 if any(letter.isspace() for letter in sys.executable):
@@ -57,11 +62,6 @@ def refuse_a_second_run():
 def alternatives(names):
     """A wildcard's constraint: one of these names."""
     return "|".join(sorted(set(names)))
-
-
-def code(stage):
-    """Digest of the package modules that a stage depends on: it reruns when they change."""
-    return code_digest(*ROOMS[stage])
 
 
 def study_of(wildcards):

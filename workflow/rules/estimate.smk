@@ -20,7 +20,7 @@ if STORAGE == "activations":
             mem_mb=memory_of("moments"),
             runtime=lambda wildcards, attempt: 60 * attempt,
         params:
-            code=code("moments"),
+            code=script_digest("moments"),
         script:
             "../scripts/moments.py"
 
@@ -55,7 +55,7 @@ rule estimate:
             variable_set=wildcards.set,
             design=wildcards.design,
         ),
-        code=code("indices"),
+        code=script_digest("estimate"),
     script:
         "../scripts/estimate.py"
 
@@ -83,7 +83,7 @@ rule summary:
         mem_mb=doubled(1000),
         runtime=60,
     params:
-        code=code("analyses"),
+        code=script_digest("summary"),
     script:
         "../scripts/summary.py"
 

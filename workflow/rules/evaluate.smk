@@ -48,7 +48,6 @@ rule evaluate:
         ),
         device=lambda wildcards, resources: device_of(resources),
         storage=STORAGE,
-        # Sums in transit are the estimators' as well.
-        code=code("evaluate") + (code("moments") if STORAGE == "moments" else ""),
+        code=script_digest("evaluate", f"study/shards/{STORAGE}.py"),
     script:
         "../scripts/evaluate.py"

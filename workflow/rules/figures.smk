@@ -23,7 +23,7 @@ rule draw:
     params:
         study=STUDY_PICTURES,
         layer=LAYER_PICTURES,
-        code=code("figures"),
+        code=script_digest("draw"),
     script:
         "../scripts/draw.py"
 
@@ -51,7 +51,7 @@ rule samples:
     params:
         dataset=EXPERIMENT.dataset,
         variable_set=lambda wildcards: EXPERIMENT.variable_set(wildcards.set),
-        code=code("inputs") + code("samples"),
+        code=script_digest("samples"),
     script:
         "../scripts/samples.py"
 

@@ -19,7 +19,7 @@ rule images:
     params:
         dataset=EXPERIMENT.dataset,
         skipped=EXPERIMENT.found["dataset"]["skipped"],
-        code=code("inputs"),
+        code=script_digest("images"),
     script:
         "../scripts/images.py"
 
@@ -52,7 +52,7 @@ rule train:
         # Apart from what follows from resources, in which Snakemake looks for no changes.
         threads=EXPERIMENT.config["evaluation"]["threads"],
         device=lambda wildcards, resources: device_of(resources),
-        code=code("train"),
+        code=script_digest("train"),
     script:
         "../scripts/train.py"
 
@@ -88,13 +88,6 @@ rule accuracy:
         # Apart from what follows from resources, in which Snakemake looks for no changes.
         threads=EXPERIMENT.config["evaluation"]["threads"],
         device=lambda wildcards, resources: device_of(resources),
-        code=lambda wildcards: (
-            code("train")
-            + (
-                code("agreement")
-                if EXPERIMENT.measured(wildcards.model)["variable_sets"]
-                else ""
-            )
-        ),
+        code=script_digest("accuracy"),
     script:
         "../scripts/accuracy.py"

@@ -41,8 +41,11 @@ rule page:
         # A digest, since all of it would be printed wherever Snakemake says why it runs the rule.
         experiment=value_digest([EXPERIMENT.config, EXPERIMENT.found]),
         cache=CACHE,
-        digests={"images": EXPERIMENT.dataset["listing"], "code": code("study")},
-        code=code("report"),
+        digests={
+            "images": EXPERIMENT.dataset["listing"],
+            "code": numbers_digest(STORAGE),
+        },
+        code=script_digest("page"),
     script:
         "../scripts/page.py"
 

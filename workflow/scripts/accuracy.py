@@ -3,21 +3,22 @@
 import json
 from pathlib import Path
 
-from variscope.evaluate.agreement import Answers, agreement, top_answers
-from variscope.evaluate.device import repeatable
-from variscope.inputs.opening import make_space, open_network, open_table
+from variscope.inputs.images import reopen_images
+from variscope.inputs.opening import open_network
+from variscope.inputs.spaces import make_space
 from variscope.inputs.training import accuracy
-from variscope.jobs import job
-from variscope.space.images import PARTS
+from variscope.responses.network.agreement import Answers, agreement, top_answers
+from variscope.responses.network.device import repeatable
 from variscope.stores.atomic import new_file
+from variscope.study.jobs import job
+from variscope.vocabulary import PARTS
 
 with job(snakemake.log[0]):
     dataset, model = snakemake.params.dataset, snakemake.params.model
     settings = {"mean": model["mean"], "std": model["std"], "device": snakemake.params.device}
     measured = {"measured": snakemake.params.measured}
     if measured["measured"] != "nothing":
-        skipped = json.loads(Path(snakemake.input.images).read_text())["skipped"]
-        images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
+        images = reopen_images(dataset, snakemake.input.images, Path.cwd())
         trained = Path(snakemake.input.weights) if snakemake.input.weights else None
         network = open_network(
             model,

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 from variscope import figures
-from variscope.analyses.reading import layers, main_index
+from variscope.indices.reading import layers, main_index
 from variscope.inputs.axes import file_name
-from variscope.jobs import LOG, job
+from variscope.log import LOG
 from variscope.stores.atomic import new_directory
 from variscope.stores.results import read_study
+from variscope.study.jobs import job
 
 with job(snakemake.log[0]):
     study = read_study(Path(snakemake.input.indices))

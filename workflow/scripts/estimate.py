@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
-from variscope.digest import value_digest
+from variscope.indices.layer import layer_dataset
 from variscope.inputs.axes import Layer, file_name
-from variscope.jobs import LOG, job
-from variscope.provenance import versions
+from variscope.log import LOG
 from variscope.stores.atomic import new_directory
 from variscope.stores.moments import MomentsReader
-from variscope.stores.results import layer_dataset, write_dataset
+from variscope.stores.results import write_dataset
+from variscope.study.digest import value_digest
+from variscope.study.jobs import job
+from variscope.study.provenance import versions
 
 with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
     params, names = snakemake.params, snakemake.wildcards

@@ -1,23 +1,25 @@
 """Evaluate the network on one shard of a design, and store its outputs or their sums."""
 
+import importlib
 import json
 from pathlib import Path
 
 from variscope.designs import Design
-from variscope.evaluate.device import name_of, repeatable
-from variscope.evaluate.evaluator import Evaluator
-from variscope.evaluate.shard import store_activations, store_moments
 from variscope.inputs.axes import Layer
-from variscope.inputs.opening import make_space, open_network, open_table
-from variscope.jobs import LOG, Progress, job
+from variscope.inputs.images import reopen_images
+from variscope.inputs.opening import open_network
+from variscope.inputs.spaces import make_space
+from variscope.log import LOG, Progress
+from variscope.responses.network.device import name_of, repeatable
+from variscope.responses.network.evaluator import Evaluator
 from variscope.stores.atomic import new_directory, new_file
+from variscope.study.jobs import job
 
 with job(snakemake.log[0]):
     here = Path.cwd()
     dataset, model = snakemake.params.dataset, snakemake.params.model
     evaluation = snakemake.params.evaluation
-    skipped = json.loads(Path(snakemake.input.images).read_text())["skipped"]
-    images = open_table(dataset["settings"], dataset["seed"], here, skipped)
+    images = reopen_images(dataset, snakemake.input.images, here)
     variable_set = snakemake.params.variable_set
     space = make_space(variable_set, images, variable_set["augmentations"], here)
     trained = Path(snakemake.input.weights) if snakemake.input.weights else None
@@ -50,8 +52,8 @@ with job(snakemake.log[0]):
         Progress(rows, "images") as progress,
         new_directory(snakemake.output.stored) as folder,
     ):
-        store = {"activations": store_activations, "moments": store_moments}
-        cost = store[snakemake.params.storage](folder, evaluator, design, replicates, progress)
+        shards = importlib.import_module(f"variscope.study.shards.{snakemake.params.storage}")
+        cost = shards.store(folder, evaluator, design, replicates, progress)
         cost |= {"device": name_of(evaluator.device), "batch_size": snakemake.params.at_once}
         if evaluation["precision"] != "float32":
             cost["noise_floor"] = evaluator.noise_floor(design.replicate(replicates[0]))

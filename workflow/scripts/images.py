@@ -4,15 +4,17 @@ import csv
 import json
 from pathlib import Path
 
-from variscope.inputs.opening import open_table
-from variscope.jobs import job
-from variscope.space.images import PARTS
+from variscope.inputs.images import open_images
 from variscope.stores.atomic import new_file
+from variscope.study.jobs import job
+from variscope.vocabulary import PARTS
 
 with job(snakemake.log[0]):
     dataset = snakemake.params.dataset
     skipped = [tuple(entry) for entry in snakemake.params.skipped]
-    images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
+    images = open_images(
+        dataset["settings"], seed=dataset["seed"], folder=Path.cwd(), skipped=skipped
+    )
     with new_file(snakemake.output.table) as file, file.open("w", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(["image", "source", "class", "part"])

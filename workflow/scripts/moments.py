@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from variscope.jobs import LOG, job
+from variscope.indices.sums import sum_activations
+from variscope.log import LOG
 from variscope.stores.activations import ActivationsReader
 from variscope.stores.atomic import new_directory
-from variscope.stores.moments import sum_activations, write_moments
+from variscope.stores.moments import write_moments
+from variscope.study.jobs import job
 
 with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
     for path in sorted(Path(snakemake.input[0]).glob("*.zarr")):

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import yaml
-from variscope.experiment import Experiment
-from variscope.jobs import job
 from variscope.reporting.gather import gather
 from variscope.reporting.page import build
 from variscope.stores.atomic import new_file
+from variscope.study.experiment import Experiment
+from variscope.study.jobs import job
 
 with job(snakemake.log[0]):
     cache = Path(snakemake.params.cache)

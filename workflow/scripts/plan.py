@@ -1,6 +1,6 @@
 """Print the plan."""
 
-from variscope.jobs import job
+from variscope.study.jobs import job
 
 with job(snakemake.log[0]):
     print(snakemake.params.text)

@@ -1,17 +1,16 @@
 """Draw sample images under each augmentation, alone and together."""
 
-import json
 from pathlib import Path
 
 from variscope import figures
-from variscope.inputs.opening import make_space, open_table
-from variscope.jobs import job
+from variscope.inputs.images import reopen_images
+from variscope.inputs.spaces import make_space
 from variscope.space.samples import sample_rows
+from variscope.study.jobs import job
 
 with job(snakemake.log[0]):
     dataset, variable_set = snakemake.params.dataset, snakemake.params.variable_set
-    skipped = json.loads(Path(snakemake.input.images).read_text())["skipped"]
-    images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
+    images = reopen_images(dataset, snakemake.input.images, Path.cwd())
     space = make_space(variable_set, images, variable_set["augmentations"], Path.cwd())
     rows = sample_rows(space, images, dataset["seed"])
     title = f"Sample images, {snakemake.wildcards.set} set"

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from variscope.analyses.specialised import specialised_units
-from variscope.jobs import job
 from variscope.stores.atomic import new_file
 from variscope.stores.results import read_study
+from variscope.study.jobs import job
 
 with job(snakemake.log[0]), new_file(snakemake.output[0]) as file:
     study = read_study(Path(snakemake.input[0]))

@@ -1,21 +1,21 @@
 """Train a model on the train part."""
 
 import io
-import json
 from pathlib import Path
 
 import pandas as pd
 import torch
-from variscope.evaluate.device import repeatable
-from variscope.inputs.opening import open_network, open_table
+from variscope.inputs.images import reopen_images
+from variscope.inputs.opening import open_network
 from variscope.inputs.training import train
-from variscope.jobs import Progress, job
+from variscope.log import Progress
+from variscope.responses.network.device import repeatable
 from variscope.stores.atomic import new_file
+from variscope.study.jobs import job
 
 with job(snakemake.log[0]):
     dataset, model = snakemake.params.dataset, snakemake.params.model
-    skipped = json.loads(Path(snakemake.input.images).read_text())["skipped"]
-    images = open_table(dataset["settings"], dataset["seed"], Path.cwd(), skipped)
+    images = reopen_images(dataset, snakemake.input.images, Path.cwd())
     network = open_network(
         model,
         len(images.classes),

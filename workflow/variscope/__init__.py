@@ -13,9 +13,9 @@ __version__ = "0.1.0"
 __all__ = ["UserError", "__version__", "decompose", "difference"]
 
 if TYPE_CHECKING:
-    from variscope.analyses.differences import difference
     from variscope.decomposition import decompose
     from variscope.errors import UserError
+    from variscope.indices.differences import difference
 
 
 def __dir__() -> list[str]:
@@ -28,7 +28,7 @@ def __getattr__(name: str) -> Any:
 
         return decompose
     if name == "difference":
-        from variscope.analyses.differences import difference
+        from variscope.indices.differences import difference
 
         return difference
     if name == "UserError":

@@ -17,30 +17,25 @@ from torch import nn
 from variscope.designs import Design
 from variscope.errors import UserError
 from variscope.estimators import Layout, Moments, merge
-from variscope.evaluate.device import choose_device, repeatable
-from variscope.evaluate.evaluator import Evaluator
-from variscope.evaluate.sums import layer_sums
+from variscope.indices.layer import layer_dataset
 from variscope.inputs.images import table_from_arrays
 from variscope.inputs.layers import probe
 from variscope.inputs.models import initialise, plain
-from variscope.inputs.opening import (
-    MEAN,
-    STD,
-    auxiliary_of,
-    carried_normalisation,
-    entry_augmentation,
-    per_channel,
-)
+from variscope.inputs.normalisation import MEAN, STD, carried_normalisation, per_channel
+from variscope.inputs.spaces import auxiliary_of, entry_augmentation
 from variscope.inputs.values import check_values, images_to_look_at
-from variscope.jobs import Progress
-from variscope.plan import batch_size_for
-from variscope.provenance import versions
+from variscope.log import Progress
+from variscope.responses.network.batches import batch_size_for
+from variscope.responses.network.device import choose_device, repeatable
+from variscope.responses.network.evaluator import Evaluator
+from variscope.responses.network.sums import layer_sums
 from variscope.space.augmentations import Augmentation
 from variscope.space.grouping import variable_groups
 from variscope.space.images import ImageIndex
 from variscope.space.space import Space
 from variscope.space.trying import try_augmentation
-from variscope.stores.results import layer_dataset, study_tree
+from variscope.stores.results import study_tree
+from variscope.study.provenance import versions
 
 
 def decompose(

@@ -26,10 +26,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from variscope.analyses.differences import aggregate, subtract
-from variscope.analyses.reading import (
-    AUXILIARY,
-    INDEX_NAMES,
+from variscope.estimators.intervals import Estimate
+from variscope.indices.differences import aggregate, subtract
+from variscope.indices.reading import (
     estimate,
     judged_dim,
     layers,
@@ -38,8 +37,8 @@ from variscope.analyses.reading import (
     unit_name,
     variables,
 )
-from variscope.analyses.wording import estimate_text, share_text, variable_phrase
-from variscope.estimators.intervals import Estimate
+from variscope.indices.wording import estimate_text, share_text, variable_phrase
+from variscope.vocabulary import AUXILIARY, INDEX_NAMES
 
 SMALLEST_BOUND = 0.01
 

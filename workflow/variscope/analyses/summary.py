@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from variscope.analyses.reading import layers
+from variscope.indices.reading import layers
 
 # Of the units' indices within a layer or channel.
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}

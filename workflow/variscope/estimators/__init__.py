@@ -9,9 +9,6 @@ from variscope.estimators.cycle import cycle_terms
 from variscope.estimators.differences import deviations, paired_difference
 from variscope.estimators.groups import group_indices, group_numerators
 from variscope.estimators.indices import (
-    CONSTANT,
-    FINE,
-    NOT_FINITE,
     Indices,
     UnitIndices,
     aggregate_indices,
@@ -24,9 +21,6 @@ from variscope.estimators.moments import Moments, join, merge, summed_over
 from variscope.estimators.star import star_terms
 
 __all__ = [
-    "CONSTANT",
-    "FINE",
-    "NOT_FINITE",
     "Estimate",
     "Indices",
     "Layout",

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variscope.estimators.guards import unseen_zeros
-from variscope.estimators.indices import FINE
 from variscope.estimators.intervals import Array, Estimate, ratio, relative_error
 from variscope.estimators.moments import Moments
+from variscope.vocabulary import FINE
 
 _UNITS_AT_ONCE = 8192
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from variscope.estimators.guards import Mask, Terms, guarded
 from variscope.estimators.intervals import Array, Estimate, ratio, relative_error
 from variscope.estimators.moments import Moments, summed_over
-
-FINE, CONSTANT, NOT_FINITE = 0, 1, 2
+from variscope.vocabulary import CONSTANT, FINE, NOT_FINITE
 
 # Rounding of float32: outputs that vary by less than a few units in the last place are constant.
 FLOAT32_ROUNDING = 2.0**-24

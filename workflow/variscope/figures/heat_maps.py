@@ -10,8 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
-from variscope.analyses.reading import INDEX_NAMES, confidence_percent, estimate, layers, variables
-from variscope.analyses.wording import interval_text, share_text
 from variscope.figures.grids import SHARE_TICKS, share_scale
 from variscope.figures.style import (
     NORMAL,
@@ -25,6 +23,9 @@ from variscope.figures.style import (
     text_color,
     titled,
 )
+from variscope.indices.reading import confidence_percent, estimate, layers, variables
+from variscope.indices.wording import interval_text, share_text
+from variscope.vocabulary import INDEX_NAMES
 
 LAYERS_IN_A_ROW = 7
 

@@ -12,13 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from variscope.analyses.reading import (
-    INDEX_NAMES,
-    confidence_percent,
-    estimate,
-    layers,
-    variables,
-)
 from variscope.figures.style import (
     BLUE,
     GUIDE,
@@ -34,6 +27,8 @@ from variscope.figures.style import (
     titled,
     variable_styles,
 )
+from variscope.indices.reading import confidence_percent, estimate, layers, variables
+from variscope.vocabulary import INDEX_NAMES
 
 SMALLEST_WIDTH = 1e-3
 INDEX_STYLES = {

@@ -8,17 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from variscope.analyses.channels import as_maps
-from variscope.analyses.pairs import pair_map_over_channels, pair_places, separated_pairs
-from variscope.analyses.reading import (
-    confidence_percent,
-    estimate,
-    is_map,
-    unit_counts,
-    unit_name,
-    variables,
-)
-from variscope.analyses.wording import count_text
 from variscope.figures.grids import (
     TITLE_SLANT,
     cell_size,
@@ -47,6 +36,17 @@ from variscope.figures.style import (
     titled,
 )
 from variscope.figures.unit_maps import draw_sorted, undefined_note
+from variscope.indices.maps import as_maps
+from variscope.indices.pairs import pair_map_over_channels, pair_places, separated_pairs
+from variscope.indices.reading import (
+    confidence_percent,
+    estimate,
+    is_map,
+    unit_counts,
+    unit_name,
+    variables,
+)
+from variscope.indices.wording import count_text
 
 GAP, LARGEST = 0.05, 1.3  # inches
 STRIP = VariableStyle(BLUE, "", "-")

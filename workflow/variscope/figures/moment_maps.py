@@ -9,9 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from variscope.analyses.channels import as_maps, leading_channels
-from variscope.analyses.reading import is_map, unit_counts, unit_name
-from variscope.analyses.wording import count_text
 from variscope.figures.grids import cell_size, draw_map, map_grid, row_label
 from variscope.figures.style import (
     BLUE,
@@ -25,6 +22,9 @@ from variscope.figures.style import (
     titled,
 )
 from variscope.figures.unit_maps import MOST_BARS, shown_ranks
+from variscope.indices.maps import as_maps, leading_channels
+from variscope.indices.reading import is_map, unit_counts, unit_name
+from variscope.indices.wording import count_text
 
 QUANTITIES = ("mean", "variance", "coefficient\nof variation")
 TOP_QUANTILE = 0.98

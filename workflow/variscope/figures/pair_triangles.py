@@ -12,15 +12,6 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from variscope.analyses.pairs import pair_places
-from variscope.analyses.reading import (
-    INDEX_NAMES,
-    confidence_percent,
-    estimate,
-    layers,
-    variables,
-)
-from variscope.analyses.wording import share_text
 from variscope.figures.style import (
     LARGE,
     SMALL,
@@ -35,6 +26,10 @@ from variscope.figures.style import (
     text_color,
     titled,
 )
+from variscope.indices.pairs import pair_places
+from variscope.indices.reading import confidence_percent, estimate, layers, variables
+from variscope.indices.wording import share_text
+from variscope.vocabulary import INDEX_NAMES
 
 SMALLEST_SCALE = 0.05
 

@@ -7,18 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
-from variscope.analyses.channels import as_maps
-from variscope.analyses.reading import (
-    INDEX_NAMES,
-    confidence_percent,
-    estimate,
-    is_map,
-    judged_dim,
-    unit_name,
-    variables,
-)
 from variscope.analyses.specialised import by_unit
-from variscope.analyses.wording import share_text, variable_label
 from variscope.figures.grids import (
     cell_size,
     column_titles,
@@ -40,6 +29,17 @@ from variscope.figures.style import (
     titled,
 )
 from variscope.figures.unit_maps import undefined_note
+from variscope.indices.maps import as_maps
+from variscope.indices.reading import (
+    confidence_percent,
+    estimate,
+    is_map,
+    judged_dim,
+    unit_name,
+    variables,
+)
+from variscope.indices.wording import share_text, variable_label
+from variscope.vocabulary import INDEX_NAMES
 
 OTHERS = "0.72"
 

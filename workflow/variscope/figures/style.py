@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from variscope.analyses.wording import variable_label
+from variscope.indices.wording import variable_label
 from variscope.stores.atomic import new_file
 
 LineStyle = Literal["-", "--", "-.", ":", ""]

@@ -9,23 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from variscope.analyses.channels import (
-    as_maps,
-    channel_variance_share,
-    leading_channels,
-    map_over_channels,
-)
-from variscope.analyses.reading import (
-    INDEX_NAMES,
-    Estimate,
-    confidence_percent,
-    estimate,
-    is_map,
-    unit_counts,
-    unit_name,
-    variables,
-)
-from variscope.analyses.wording import count_text, share_text, variable_label
 from variscope.figures.grids import (
     cell_size,
     column_titles,
@@ -51,6 +34,23 @@ from variscope.figures.style import (
     titled,
     variable_styles,
 )
+from variscope.indices.maps import (
+    as_maps,
+    channel_variance_share,
+    leading_channels,
+    map_over_channels,
+)
+from variscope.indices.reading import (
+    Estimate,
+    confidence_percent,
+    estimate,
+    is_map,
+    unit_counts,
+    unit_name,
+    variables,
+)
+from variscope.indices.wording import count_text, share_text, variable_label
+from variscope.vocabulary import INDEX_NAMES
 
 MOST_BARS = 24
 MOST_POINTS = 1500  # of a line: more make the file large, and nothing to see

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from variscope.inputs.datasets.arrays import table_of
 from variscope.inputs.settings import DatasetSettings
 from variscope.inputs.table import ImageTable, Progress
 
-__all__ = ["ImageTable", "listing_digest", "open_images", "table_from_arrays"]
+__all__ = ["ImageTable", "listing_digest", "open_images", "reopen_images", "table_from_arrays"]
 
 
 def open_images(
@@ -23,8 +24,8 @@ def open_images(
     *,
     seed: int,
     folder: Path | str,
-    on_progress: Progress | None = None,
     skipped: Iterable[tuple[str, str]] | None = None,
+    on_progress: Progress | None = None,
 ) -> ImageTable:
     """Open the images that `dataset` describes.
 
@@ -103,3 +104,15 @@ def listing_digest(dataset: Mapping[str, Any], folder: Path | str) -> str:
     for line in datasets.get(settings.kind).listing(settings):
         digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()[:16]
+
+
+def reopen_images(dataset: Mapping[str, Any], summary: Path | str, folder: Path) -> ImageTable:
+    """Open the images of a study in one of its jobs, as the rule `images` found them.
+
+    Args:
+        dataset: ``settings`` and ``seed``, from `variscope.study.experiment.Experiment.dataset`.
+        summary: the file ``inputs/images.json``, which names what was skipped.
+        folder: what relative paths start at.
+    """
+    skipped = json.loads(Path(summary).read_text())["skipped"]
+    return open_images(dataset["settings"], seed=dataset["seed"], folder=folder, skipped=skipped)

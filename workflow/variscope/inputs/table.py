@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from variscope.errors import UserError
 from variscope.inputs.settings import DatasetSettings
-
-PARTS = ("train", "valid")
+from variscope.vocabulary import PARTS
 
 UNLABELLED = ("unlabelled",)
 """The classes of images without any: one name that stands for all of them."""

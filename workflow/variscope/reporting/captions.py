@@ -1,6 +1,6 @@
 """Captions which say how a picture is to be read."""
 
-from variscope.analyses.reading import INDEX_NAMES
+from variscope.vocabulary import INDEX_NAMES
 
 CAPTIONS = {
     "summary": (

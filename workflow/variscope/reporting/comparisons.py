@@ -1,7 +1,7 @@
 """Comparisons between the shares of a study, in sentences.
 
 One share is called larger than another, or said to rise or fall, where the paired interval of their
-difference leaves out 0 (`variscope.analyses.differences`), and two are said to be not told apart
+difference leaves out 0 (`variscope.indices.differences`), and two are said to be not told apart
 where it holds 0: whether two intervals overlap says neither. Each comparison is at the study's
 level by itself.
 """
@@ -13,18 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from variscope.analyses.differences import Aggregate, aggregate, subtract
-from variscope.analyses.reading import (
-    AUXILIARY,
-    confidence_percent,
-    estimate,
-    has_index,
-    layers,
-    variables,
-)
-from variscope.analyses.wording import count_text, estimate_text, join_words, variable_phrase
 from variscope.estimators.intervals import Estimate
+from variscope.indices.differences import Aggregate, aggregate, subtract
+from variscope.indices.reading import confidence_percent, estimate, has_index, layers, variables
+from variscope.indices.wording import count_text, estimate_text, join_words, variable_phrase
 from variscope.space.grouping import AUGMENTATIONS, IDENTITY
+from variscope.vocabulary import AUXILIARY
 
 MOST_NAMED = 4
 MOST_TRENDS = 3

@@ -12,8 +12,6 @@ import yaml
 
 from variscope.estimators import proportion
 from variscope.inputs.axes import file_name
-from variscope.plan import LAYER_PICTURES, MIB, STUDY_PICTURES, Plan, StudyPlan
-from variscope.provenance import versions
 from variscope.reporting.page import (
     Accuracy,
     AgreementRow,
@@ -29,6 +27,8 @@ from variscope.reporting.page import (
     VariableRow,
 )
 from variscope.stores.results import read_study
+from variscope.study.plan import LAYER_PICTURES, MIB, STUDY_PICTURES, Plan, StudyPlan
+from variscope.study.provenance import versions
 
 DATA_NAMES = {
     "photographs": "Bundled photographs",

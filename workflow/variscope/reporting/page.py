@@ -17,11 +17,12 @@ import pandas as pd
 import xarray as xr
 from markupsafe import Markup
 
-from variscope.analyses import wording
-from variscope.analyses.reading import INDEX_NAMES, confidence_percent, layers, main_index
+from variscope.indices import wording
+from variscope.indices.reading import confidence_percent, layers, main_index
 from variscope.reporting import sentences, tables
 from variscope.reporting.captions import caption
 from variscope.stores.atomic import new_file
+from variscope.vocabulary import INDEX_NAMES, PARTS
 
 HERE = Path(__file__).parent
 SIDES = (b"width", b"height")
@@ -277,8 +278,7 @@ def prose(text: str) -> str:
 
 def _part_order(part: str) -> tuple[int, str]:
     """Put train before valid before others."""
-    known = ("train", "valid")
-    return (known.index(part) if part in known else len(known), part)
+    return (PARTS.index(part) if part in PARTS else len(PARTS), part)
 
 
 def shown(picture: Picture, *, index: str = "shapley", level: str = "95 %") -> dict[str, object]:

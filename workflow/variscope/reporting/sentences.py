@@ -7,16 +7,8 @@ import math
 
 import xarray as xr
 
-from variscope.analyses.reading import (
-    AUXILIARY,
-    INDEX_NAMES,
-    confidence_percent,
-    layers,
-    main_index,
-    unit_counts,
-    variables,
-)
-from variscope.analyses.wording import (
+from variscope.indices.reading import confidence_percent, layers, main_index, unit_counts, variables
+from variscope.indices.wording import (
     count_text,
     interval_text,
     join_words,
@@ -33,6 +25,7 @@ from variscope.reporting.comparisons import (
     shares,
     trend_sentences,
 )
+from variscope.vocabulary import AUXILIARY, INDEX_NAMES
 
 NEGLIGIBLE = 0.01
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import xarray as xr
 
-from variscope.analyses.reading import has_index, layers, main_index, unit_counts
-from variscope.analyses.wording import estimate_text
+from variscope.indices.reading import has_index, layers, main_index, unit_counts
+from variscope.indices.wording import estimate_text
 from variscope.reporting.comparisons import Share, players, shares
 
 if TYPE_CHECKING:

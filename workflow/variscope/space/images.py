@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-PARTS = ("train", "valid")
+from variscope.vocabulary import PARTS
 
 
 @dataclass(frozen=True)

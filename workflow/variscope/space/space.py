@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from variscope.errors import UserError
 from variscope.space.augmentations import Augmentation
-from variscope.space.images import PARTS, ImageIndex, level
+from variscope.space.images import ImageIndex, level
 from variscope.space.order import decode_order
+from variscope.vocabulary import AUXILIARY, PARTS
 
-AUXILIARY = ("order", "class", "image", "part")
 APPLY = ("always", "switched")
 
 

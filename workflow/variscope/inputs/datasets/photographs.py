@@ -26,7 +26,8 @@ from variscope.errors import UserError
 from variscope.inputs.datasets import Skipped, dataset_kind
 from variscope.inputs.decoding import Undecodable, gray_note, read_rgb, to_array
 from variscope.inputs.settings import DatasetSettings
-from variscope.inputs.table import PARTS, ImageTable, Progress
+from variscope.inputs.table import ImageTable, Progress
+from variscope.vocabulary import PARTS
 
 # name: (package, distribution, file inside the package). Crops are drawn by the place in this
 # table: new photographs go to its end.

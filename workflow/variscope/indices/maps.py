@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from variscope.analyses.reading import estimate, unit_dims
+from variscope.indices.reading import estimate, unit_dims
 
 
 def as_maps(dataset: xr.Dataset) -> xr.Dataset:

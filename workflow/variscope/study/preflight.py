@@ -1,8 +1,8 @@
 """Look before anything runs: open the images, build the models, probe layers, decode designs.
 
 All that a schema cannot check is checked here, so that bad input ends with one message before the
-first job. The Snakefile runs it as a process of its own (``python -m variscope.preflight``), since
-it imports torch, and keeps what it found for as long as nothing that it depends on changes.
+first job. The Snakefile runs it as a process of its own, ``python -m variscope.study.preflight``:
+it imports torch. What it found is kept for as long as nothing that it depends on changes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from variscope.config import designs_of
 from variscope.errors import UserError
 from variscope.inputs.axes import KINDS, Layer
+from variscope.study.config import designs_of
 
 # Rows that are decoded to count those that repeat; more are extrapolated, and said to be.
 _ROWS_COUNTED = 200_000
@@ -27,7 +27,7 @@ def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Check a completed configuration against what it names, and say what it amounts to.
 
     Args:
-        config: from `variscope.config.complete`.
+        config: from `variscope.study.config.complete`.
         folder: what relative paths start at.
 
     Returns:
@@ -42,18 +42,19 @@ def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """
     import torch
 
-    from variscope.evaluate.device import choose_device
-    from variscope.inputs.opening import dataset_settings, open_table
+    from variscope.inputs.images import open_images
+    from variscope.inputs.opening import dataset_settings
+    from variscope.responses.network.device import choose_device
     from variscope.space import augmentations
 
     with _naming("evaluation"):
         device = choose_device(config["evaluation"]["device"])
     if config["evaluation"]["compile"]:
-        from variscope.evaluate.compiled import check_compiling
+        from variscope.responses.network.compiled import check_compiling
 
         check_compiling(device)
     dataset = dataset_settings(config, folder)
-    images = open_table(dataset, config["seed"], folder)
+    images = open_images(dataset, seed=config["seed"], folder=folder)
     with _naming("augmentations"):
         for file in config["augmentations"]:
             augmentations.load_file(folder / file)
@@ -81,7 +82,7 @@ def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def _space(
     variable_set: Mapping[str, Any], config: Mapping[str, Any], images: Any, folder: Path
 ) -> dict[str, Any]:
-    from variscope.inputs.opening import make_space
+    from variscope.inputs.spaces import make_space
     from variscope.inputs.values import images_to_look_at
     from variscope.space.trying import try_augmentation
 
@@ -142,7 +143,7 @@ def _model(
     from variscope.inputs.answers import answers_of
     from variscope.inputs.layers import probe
     from variscope.inputs.models import build, categories, check_weights, resolve_weights
-    from variscope.inputs.opening import normalisation
+    from variscope.inputs.normalisation import normalisation
     from variscope.inputs.training import check_training, normalised
     from variscope.inputs.values import check_values, images_to_look_at
 

@@ -2,7 +2,7 @@
 
 On the CPU `variscope.estimators.Moments` sums with a compiled kernel. On a GPU copying outputs to
 the host would cost more than the network, so the same terms (`variscope.estimators.cycle`, `star`)
-are summed there, and only the sums are copied: by the kernels of `variscope.evaluate.fused` in one
+are summed there, and only the sums are copied: by the kernels of `fused` beside this file in one
 pass, or by torch's operations, which move them many times, where those cannot run. The
 arithmetic is the compiled kernel's: terms in float32, in float64 where their squares leave its
 range, at most 32 of them added in that precision, totals in float64. Results agree with the
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from variscope.estimators import Layout, Moments
 from variscope.estimators.layout import DESIGNS, GROUP, LARGE, SMALL
 from variscope.estimators.moments import moved_steps
-from variscope.jobs import LOG
+from variscope.log import LOG
 
 # Units that are summed at once take about so much: so many arrays like the outputs are held.
 _BYTES_AT_ONCE, _ARRAYS = 256 * 2**20, 6
@@ -41,14 +41,14 @@ def layer_sums(
 
 @cache
 def fused_sums() -> Callable[..., None] | None:
-    """Return `variscope.evaluate.fused.add` where it runs on this machine's GPU, or None.
+    """Return `variscope.responses.network.fused.add` where it runs on this machine's GPU, or None.
 
     Compilers, drivers and GPUs are many: it has to sum a few blocks as torch does.
     """
     if torch.version.hip is not None:
         return None
     try:
-        from variscope.evaluate import fused
+        from variscope.responses.network import fused
 
         fused.prepare()
         agree = sums_agree(fused.add, torch.device("cuda"))
@@ -113,7 +113,7 @@ class DeviceSums:
         replicate: its number.
         unit: shape of the units.
         device: where the outputs are.
-        add: `variscope.evaluate.fused.add`, or None for torch's operations.
+        add: `variscope.responses.network.fused.add`, or None for torch's operations.
     """
 
     def __init__(

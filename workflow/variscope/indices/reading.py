@@ -10,15 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-INDEX_NAMES = {
-    "S1": "first-order index S1",
-    "ST": "total-order index ST",
-    "S2": "pair index S2",
-    "shapley": "Shapley effect",
-    "shapley_group": "sum of Shapley effects (not the effect of the group as one player)",
-}
-AUXILIARY = ("order", "class", "image", "part")
-
 
 class Estimate(NamedTuple):
     """An index with its confidence bounds: three arrays of the same dimensions."""

@@ -13,7 +13,7 @@ from torch import nn
 
 from variscope.errors import UserError
 from variscope.inputs.layers import Layer, place_of, reporter
-from variscope.jobs import LOG
+from variscope.log import LOG
 
 # Versions of a piece of code, above which torch would run it uncompiled and not say so. A network
 # that compiles whole needs two; in one that falls into pieces, layers of a kind share their code.
@@ -93,8 +93,8 @@ class Compiled:
         Args:
             images: ``(n, C, H, W)``, in that layout, made and run in inference mode.
             at_most: images of the largest batch.
-            precision: that is on, see `variscope.evaluate.device.computing_in`. The first call in
-                each compiles, which takes seconds to minutes.
+            precision: that is on (`device.computing_in`). The first call in each compiles, which
+                takes seconds to minutes.
 
         Raises:
             UserError: the network cannot be compiled.

@@ -18,12 +18,12 @@ from torch import nn
 
 from variscope.designs import Blocks
 from variscope.errors import UserError
-from variscope.evaluate.compiled import Compiled
-from variscope.evaluate.device import computing_in
 from variscope.inputs.images import ImageTable
 from variscope.inputs.layers import Layer, capture
 from variscope.inputs.values import MEMORY_FORMATS
-from variscope.jobs import LOG
+from variscope.log import LOG
+from variscope.responses.network.compiled import Compiled
+from variscope.responses.network.device import computing_in
 from variscope.space.altering import alter
 from variscope.space.space import Recipes, Space
 
@@ -92,7 +92,7 @@ class Evaluator:
         batch_size: images of one forward pass, at most; halved where the device's memory is short.
         device: torch device.
         softmax: apply softmax to the last layer's outputs.
-        precision: what the network computes in, one of `variscope.evaluate.device.PRECISIONS`.
+        precision: what the network computes in, one of `device.PRECISIONS`.
             Images are altered, and outputs handed on, in float32 all the same.
         compile: let torch.compile compile the network; a UserError says where it cannot.
         memory: "channels_last", in which convolutions are faster, or "contiguous" for a network

@@ -1,4 +1,4 @@
-"""What every job of the workflow does around its work: a log file, progress, errors said once."""
+"""What every job of the workflow does around its work: a log file, errors said once, its end."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
-from typing import IO, Any
-
-from tqdm import tqdm
+from typing import IO
 
 from variscope.errors import UserError
+from variscope.log import LOG
 from variscope.stores.atomic import naming_a_full_disk, why_full
-
-LOG = logging.getLogger("variscope")
 
 # Holds the process id of the workflow that jobs on this machine belong to.
 WORKFLOW_PROCESS = "VARISCOPE_WORKFLOW_PROCESS"
@@ -113,39 +110,3 @@ def _is_there(process: int) -> bool:
     except PermissionError:
         pass  # there, and another user's
     return True
-
-
-class Progress:
-    """A bar on a terminal, and a line in the log from time to time.
-
-    Args:
-        total: of what is done.
-        unit: its name, for example ``"images"``.
-        bar: show a bar; by default where standard error is a terminal.
-    """
-
-    def __init__(self, total: int, unit: str, bar: bool | None = None) -> None:
-        shown = sys.stderr.isatty() if bar is None else bar
-        self._bar: Any = tqdm(total=total, unit=f" {unit}", disable=not shown, mininterval=0.5)
-        self._total, self._unit, self._done = total, unit, 0
-        self._start = self._last = monotonic()
-
-    def __call__(self, done: int) -> None:
-        """Say that so many more are done."""
-        self._bar.update(done)
-        self._done += done
-        now = monotonic()
-        if now - self._last > 10 or self._done == self._total:
-            rate = self._done / max(1e-9, now - self._start)
-            left = (self._total - self._done) / max(1e-9, rate)
-            LOG.info(
-                "%d of %d %s, %.0f a second, %.0f s left",
-                self._done, self._total, self._unit, rate, left,
-            )  # fmt: skip
-            self._last = now
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()

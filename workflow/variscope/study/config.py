@@ -1,7 +1,7 @@
 """The configuration: checked against the schema, completed with its defaults.
 
 The schema (workflow/schemas/config.schema.yaml) is the one place where a setting is defined. What a
-schema cannot say, such as whether a layer exists, `variscope.preflight` checks.
+schema cannot say, such as whether a layer exists, `variscope.study.preflight` checks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Validator = validators.extend(
     ),
 )
 
-SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,30 +13,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from variscope.config import complete, groups_of
-from variscope.digest import code_digest, files_digest, value_digest
 from variscope.errors import UserError
 from variscope.inputs.images import listing_digest
-from variscope.plan import Plan, StudyPlan
 from variscope.stores.atomic import new_file
+from variscope.study.config import complete, groups_of
+from variscope.study.digest import PACKAGE, code_digest, files_digest, value_digest
+from variscope.study.plan import Plan, StudyPlan
 
-# The rooms of the package that each stage's results depend on: a change there reruns the stage.
-ROOMS = {
-    "inputs": ("inputs/images.py", "inputs/table.py", "inputs/settings.py", "inputs/datasets",
-               "inputs/decoding.py", "inputs/scanning.py"),
-    "train": ("inputs",),
-    "agreement": ("space", "evaluate/agreement.py"),
-    "evaluate": ("inputs", "space", "designs", "evaluate", "stores/activations.py",
-                 "stores/atomic.py", "stores/chunked.py"),
-    "moments": ("estimators", "inputs/axes.py", "stores/activations.py", "stores/moments.py",
-                "stores/atomic.py", "stores/chunked.py"),
-    "indices": ("estimators", "inputs/axes.py", "stores"),
-    "study": ("inputs", "space", "designs", "evaluate", "stores", "estimators"),
-    "analyses": ("analyses", "estimators"),
-    "figures": ("figures", "analyses", "inputs/axes.py", "stores/atomic.py"),
-    "samples": ("space", "figures", "stores/atomic.py"),
-    "report": ("reporting", "analyses", "estimators", "plan.py"),
-}  # fmt: skip
+SCRIPTS = PACKAGE.parent / "scripts"
+
+
+def script_digest(name: str, *modules: str) -> str:
+    """Digest what a script of the workflow imports, and modules that it is told to load.
+
+    Args:
+        name: of the script, ``"train"``.
+        modules: files of the package, ``"study/shards/moments.py"``.
+    """
+    return code_digest(SCRIPTS / f"{name}.py", *(PACKAGE / module for module in modules))
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Experiment:
 
     Attributes:
         config: completed.
-        found: what `variscope.preflight` found.
+        found: what `variscope.study.preflight` found.
         folder: what relative paths start at, where Snakemake runs.
     """
 
@@ -166,8 +160,13 @@ class Experiment:
             "precision": self.config["evaluation"]["precision"],
             "compile": self.config["evaluation"]["compile"],
             "training": self.config["training"],
-            "code": code_digest(*ROOMS["study"]),
+            "code": numbers_digest(self.config["storage"]),
         }
+
+
+def numbers_digest(storage: str) -> str:
+    """Digest all code that a study's indices come from."""
+    return script_digest("evaluate", f"study/shards/{storage}.py") + script_digest("estimate")
 
 
 def model_files_digest(model: Mapping[str, Any], folder: Path) -> str:
@@ -191,15 +190,7 @@ def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, An
             "augmentations": files_digest(
                 [p for a in config["augmentations"] if (p := folder / a).is_file()]
             ),
-            "code": code_digest(
-                "inputs",
-                "space",
-                "designs",
-                "evaluate/device.py",
-                "evaluate/compiled.py",
-                "preflight.py",
-                "config.py",
-            ),
+            "code": code_digest(PACKAGE / "study" / "preflight.py"),
             "listing": _listing(config["dataset"], folder),
         }
     )
@@ -229,7 +220,7 @@ def _look(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Run the preflight in a process of its own: torch stays out of this one."""
     share_package()
     done = subprocess.run(
-        [sys.executable, "-m", "variscope.preflight"],
+        [sys.executable, "-m", "variscope.study.preflight"],
         input=json.dumps({"config": config, "folder": str(folder)}),
         capture_output=True,
         text=True,
@@ -245,7 +236,7 @@ def _look(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def share_package() -> None:
     """Let processes that are started from this one import this very package."""
-    here = str(Path(__file__).parents[1])
+    here = str(Path(__file__).parents[2])
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if here not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join([here, *filter(None, paths)])

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from variscope.analyses.reading import estimate, variables
+from variscope.indices.reading import estimate, variables
 
 
 def pair_places(dataset: xr.Dataset) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """The plan of an experiment: what will run, in which shards, and what it will take.
 
 Everything that the rules need to know is worked out here, once, from the configuration and from
-what `variscope.preflight` found. No torch is imported.
+what `variscope.study.preflight` found. No torch is imported.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from variscope.config import designs_of, groups_of
 from variscope.designs import replicate_sizes
 from variscope.errors import UserError
 from variscope.estimators import Layout
 from variscope.estimators.moments import SLAB_BYTES
 from variscope.inputs.axes import Layer
+from variscope.responses.network.batches import batch_size_for
+from variscope.study.config import designs_of, groups_of
 
 # The kinds of pictures: of a whole study, and of each of its layers.
 STUDY_PICTURES = ("summary", "depth", "comparison", "convergence", "pairs")
@@ -34,11 +35,6 @@ _TORCH_MB, _NUMPY_MB = 700, 250
 # Of the 64 bits of a sum or an index 35 are stored (`with_float32_bits`); the others are 0 and
 # compress away.
 STORED_BYTES = 5
-
-# Where the batch size is auto: what a batch's outputs of all layers take at most, and the images.
-# Altering images is many small operations, which keep a GPU busy where there are many images.
-_BATCH_BYTES = {"cpu": 128 * MIB, "cuda": GIB}
-_LARGEST_BATCH = {"cpu": 256, "cuda": 1024}
 
 
 @dataclass(frozen=True)
@@ -292,17 +288,6 @@ class Plan:
                 if self.published[key]:
                     lines.append(f"  {name:20} {self.published[key]:>24,}")
         return "\n".join(lines)
-
-
-def batch_size_for(units: int, device: str) -> int:
-    """Return the images of one forward pass where the setting is auto.
-
-    It follows from the units and the kind of the device, and not from the memory that is free:
-    which rows make up a batch decides the last bits of the outputs. Where memory is short the
-    evaluator halves it.
-    """
-    kind = device.partition(":")[0]
-    return min(_LARGEST_BATCH[kind], max(1, _BATCH_BYTES[kind] // (4 * units)))
 
 
 def _study(

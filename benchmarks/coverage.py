@@ -9,12 +9,12 @@ Run it by ``python -m benchmarks.coverage``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 from closed_forms import Array
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 from variscope.estimators import (
     Estimate,
@@ -57,6 +57,8 @@ reported only. One standard error of a coverage of 0.95 of
 one index is {noise:.3f}.
 """
 
+Positions = NDArray[np.intp]
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -75,12 +77,13 @@ class Interval:
     high: Array
     linearised: Array
     truth: Array
-    guarded: Array
-    longer: Array
+    guarded: NDArray[np.bool]
+    longer: NDArray[np.bool]
     effective: Array
 
 
-class Key(NamedTuple):
+@dataclass(frozen=True)
+class Key:
     """What a row is about."""
 
     design: str
@@ -197,13 +200,18 @@ def _of(
                 )
 
 
-def _pairs(count: int) -> tuple[Array, Array]:
+def _pairs(count: int) -> tuple[Positions, Positions]:
     i, j = np.array(list(combinations(range(count), 2))).T
     return i, j
 
 
 def _paired(
-    one: Interval, other: Interval, each: Array, others: Array, i: Array, j: Array
+    one: Interval,
+    other: Interval,
+    each: Array,
+    others: Array,
+    i: Positions,
+    j: Positions,
 ) -> Interval:
     """Return the intervals of the differences of entries i of one and j of the other."""
     first = Estimate(one.value[i], one.low[i], one.high[i])
@@ -237,7 +245,7 @@ def _row(key: Key, each: Sequence[Interval]) -> Row:
     usual = np.abs(value - truth) <= reach + rounding
     usual_width = float(np.median(2 * reach))
     row: Row = {
-        **key._asdict(),
+        **asdict(key),
         "effective": float(np.median([one.effective for one in each])),
         "linearised": float(usual.mean()),
         "least of it": float(usual.mean(axis=0).min()),

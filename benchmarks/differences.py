@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import combinations, product
+from typing import Any
 
 import closed_forms
 import numpy as np
@@ -145,7 +146,7 @@ def differences(
             yield ("two groups", name), "shapley", first, second
 
 
-def _part(whole: Compared, at: tuple[object, ...]) -> Compared:
+def _part(whole: Compared, at: tuple[Any, ...]) -> Compared:
     """Take a part of the dimensions (index, unit)."""
     estimate, each, truth = whole
     return Estimate(*(bound[at] for bound in estimate)), each[(slice(None), *at)], truth[at]

@@ -47,7 +47,7 @@ def main(given: Sequence[str] | None = None) -> list[Row]:
             if turn:
                 turns[key].append(taken)
     rows: list[Row] = []
-    for (method, workers), taken in turns.items():
+    for (method, workers), times in turns.items():
         count = workers * _units(method, units // workers)
         rows.append(
             {
@@ -55,18 +55,20 @@ def main(given: Sequence[str] | None = None) -> list[Row]:
                 "gives": method.gives,
                 "workers": workers,
                 "units": count,
-                "us a unit": 1e6 * median(taken) / count,
-                "GB/s": 4e-9 * values * count / median(taken),
+                "us a unit": 1e6 * median(times) / count,
+                "GB/s": 4e-9 * values * count / median(times),
             }
         )
     for row in rows:
-        for name, key, reference in (
+        for name, quantity, reference in (
             ("of read", "GB/s", "read"),
             ("of memcpy", "GB/s", "memcpy"),
             ("times the star", "us a unit", "variscope star, 64 blocks a call"),
         ):
-            row[name] = row[key] / next(
-                r[key] for r in rows if (r["method"], r["workers"]) == (reference, row["workers"])
+            row[name] = row[quantity] / next(
+                r[quantity]
+                for r in rows
+                if (r["method"], r["workers"]) == (reference, row["workers"])
             )
     notes = NOTES.format(variables=VARIABLES, blocks=blocks, values=values, repeats=repeats)
     write("estimators", "Throughput of the estimators", notes, rows, options)

@@ -6,11 +6,12 @@ Run it by ``python -m benchmarks.memory``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from benchmarks.measuring import Row, arguments, peak_bytes, write
-from benchmarks.rivals import VARIABLES, activations, methods
+from benchmarks.rivals import VARIABLES, Floats, Method, activations, methods
 
 NOTES = """
 By how much the resident memory of a process rises above the float32 activations of a star, D =
@@ -35,7 +36,7 @@ def main(given: Sequence[str] | None = None) -> list[Row]:
         method.prepare(np.ascontiguousarray(outputs[:16, :, :4]))()  # compiles and imports
         count = max(2, int(units * min(1.0, 10 * method.share)))
         part = np.ascontiguousarray(outputs[..., :count])
-        whole = peak_bytes(lambda method=method, part=part: method.prepare(part)())
+        whole = peak_bytes(partial(_prepare_and_run, method, part))
         run = method.prepare(part)
         alone = peak_bytes(run)
         rows.append(
@@ -52,6 +53,10 @@ def main(given: Sequence[str] | None = None) -> list[Row]:
     notes = NOTES.format(variables=VARIABLES, blocks=blocks, values=values)
     write("memory", "Peak memory of the estimators", notes, rows, options)
     return rows
+
+
+def _prepare_and_run(method: Method, outputs: Floats) -> None:
+    method.prepare(outputs)()
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def _sum(values: Floats) -> float:
     total = np.float32(0)
     for i in range(values.size):
         total += values[i]
-    return total
+    return float(total)
 
 
 def _read(outputs: Floats) -> Callable[[], object]:

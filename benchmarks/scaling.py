@@ -43,7 +43,7 @@ def main(given: Sequence[str] | None = None) -> list[Row]:
     _measure(1, **{**base, "units": 8, "blocks": base["replicates"]})  # compiles
     rows: list[Row] = []
     for name, values in steps.items():
-        found = [{"grows": name, **(sizes := {**base, name: value}),
+        found: list[Row] = [{"grows": name, **(sizes := {**base, name: value}),
                   **_measure(repeats, **sizes)} for value in values]  # fmt: skip
         for cost in COSTS:
             slope = exponent(values, [max(row[cost], 1e-9) for row in found])

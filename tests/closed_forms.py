@@ -14,6 +14,7 @@ from variscope.designs import Design
 from variscope.estimators import Layout, Moments, UnitIndices, unit_indices
 
 Array = NDArray[np.float64]
+Values = Sequence[float] | Array
 G_COEFFICIENTS = (0, 1, 4.5, 9, 99, 99, 99, 99)
 
 
@@ -25,9 +26,9 @@ class Case:
     function: Callable[[Array], Array]
     groups: tuple[tuple[int, ...], ...]
     variance: float
-    S1: Sequence[float]
-    ST: Sequence[float]
-    shapley: Sequence[float]
+    S1: Values
+    ST: Values
+    shapley: Values
     S2: dict[tuple[int, int], float] = field(default_factory=dict)
 
 
@@ -119,7 +120,13 @@ def bits(name: str, function: Callable[[Array], Array], *indices: Sequence[float
     """A function of three fair bits."""
     variance, s1, st, shapley = indices
     return Case(
-        name, lambda u: function((u >= 0.5) * 1.0), scalars(3), variance[0], s1, st, shapley
+        name,
+        lambda u: function((u >= 0.5).astype(np.float64)),
+        scalars(3),
+        variance[0],
+        s1,
+        st,
+        shapley,
     )
 
 

@@ -6,6 +6,7 @@ augmentations.
 """
 
 from itertools import permutations, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,7 +169,7 @@ def test_decompose_gives_the_numbers_of_the_workflow_bit_for_bit(tmp_path):
     (tmp_path / "net.py").write_text(NETWORK)
     torch.save(network().state_dict(), tmp_path / "net.pt")
     np.savez(tmp_path / "images.npz", images=images, labels=labels, part=np.ones(len(labels), int))
-    variables = ["rolling", {"name": "hue", "factor": [-0.2, 0.3]}, "hflip"]
+    variables: list[Any] = ["rolling", {"name": "hue", "factor": [-0.2, 0.3]}, "hflip"]
     config = {
         "experiment": "same",
         "seed": 5,

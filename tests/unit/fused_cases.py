@@ -62,7 +62,7 @@ def blocks_of(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     held_by = np.arange(blocks * rows).reshape(blocks, rows)
     held_by[::3, 1:] = np.sort(rng.choice(held_by[::3, 1:], rows - 1, axis=1), axis=1)
     order = rng.permuted(np.tile(np.arange(case.variables), (blocks, 1)), axis=1)
-    outputs = rng.standard_normal((blocks * rows, case.units)).astype(case.dtype)
+    outputs: np.ndarray = rng.standard_normal((blocks * rows, case.units)).astype(case.dtype)
     kind = kinds(case)
     outputs *= KINDS[kind]
     outputs[:, kind == SHIFTED] += np.float32(1e4)
@@ -86,4 +86,5 @@ def sums_of(case: Case, device: str) -> np.ndarray:
 
 if __name__ == "__main__":
     with np.errstate(all="ignore"):
-        np.savez(sys.argv[1], **{case.name: sums_of(case, "cpu") for case in CASES})
+        found = {case.name: sums_of(case, "cpu") for case in CASES}
+    np.savez(sys.argv[1], allow_pickle=False, **found)

@@ -6,7 +6,7 @@ negative, and some units are constant: NaN with status 1. Nothing here is estima
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -33,7 +33,7 @@ LONG_NAMES = {
 
 
 def replicate_sums(
-    value: np.ndarray, half: np.ndarray, replicates: int, shared: float
+    value: np.ndarray, half: np.ndarray | float, replicates: int, shared: float
 ) -> np.ndarray:
     """Sums of replicates (replicate, *shape) whose variance's sums are 1 each.
 
@@ -168,9 +168,9 @@ def dataset(
     if second is not None:
         coords["pair"] = pair_names
     result = _with_groups(xr.Dataset(arrays, coords=coords))
-    for name in result.data_vars:
-        base = str(name).split("_")[0]
-        result[name].attrs = {"units": "1", "long_name": LONG_NAMES.get(base, base)}
+    for array in result.data_vars.values():
+        base = str(array.name).split("_")[0]
+        array.attrs = {"units": "1", "long_name": LONG_NAMES.get(base, base)}
     result.attrs = {
         "experiment": "photographs",
         "model": "convnet",
@@ -259,7 +259,7 @@ def _with_groups(data: xr.Dataset) -> xr.Dataset:
 
 
 def layer_study(
-    estimates: dict[str, dict[str, Sequence[tuple[float, float, float]]]],
+    estimates: Mapping[str, Mapping[str, Sequence[tuple[float, float, float]]]],
     variables: Sequence[str],
     *,
     counts: dict[str, dict[str, int]] | None = None,
@@ -288,8 +288,8 @@ def layer_study(
     )
     for layer, indices in estimates.items():
         data: dict[str, object] = {}
-        for index, triples in indices.items():
-            table = np.asarray(triples, dtype=float).reshape(len(variables), 3)
+        for index, given in indices.items():
+            table = np.asarray(given, dtype=float).reshape(len(variables), 3)
             for column, suffix in enumerate(("", "_low", "_high")):
                 data[f"{index}_layer{suffix}"] = (("variable",), table[:, column])
             data[f"numerator_{index}_layer"] = (("replicate", "variable"), next(sums))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,7 +106,12 @@ def images(count: int = 6, height: int = 32, width: int = 32) -> np.ndarray:
 
 
 def study(model: nn.Module, names, sides=(32, 32), **settings):
-    given = {"variables": ["brightness", "hue"], "blocks": 16, "replicates": 4, "progress": False}
+    given: dict[str, Any] = {
+        "variables": ["brightness", "hue"],
+        "blocks": 16,
+        "replicates": 4,
+        "progress": False,
+    }
     given |= {"mean": (0.5,) * 3, "std": (0.25,) * 3} | settings
     labels = np.repeat(np.arange(3), 2)
     return variscope.decompose(model, images(6, *sides), labels, layers=names, **given)
@@ -261,7 +267,8 @@ def test_tensors_in_tuples_and_mappings_are_layers_by_their_place():
     }.items():
         with pytest.raises(UserError, match=message):
             probe(model, [name], (3, 8, 8))
-    batch, got = torch.rand(2, 3, 8, 8), {}
+    batch = torch.rand(2, 3, 8, 8)
+    got: dict[str, torch.Tensor] = {}
     with torch.inference_mode(), capture(model, found, got.__setitem__):
         model(batch)
         rows, _ = model.lstm(batch.permute(0, 2, 1, 3).flatten(2))
@@ -343,7 +350,7 @@ def test_both_storages_give_the_same_bits_of_axes_put_in_order(make, design, tmp
     table = table_from_arrays(images(), np.repeat(np.arange(3), 2))
     index = ImageIndex.of(table.label, table.part)
     space = Space((get("hue"), get("hflip")), ("class", "image"), index, table.size, part="train")
-    normal = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+    normal: dict[str, Any] = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
     evaluator = Evaluator(model, found, space, table, batch_size=32, **normal)
     points = Design(design, space.groups, 12, 2, seed=1)
     activations.store(tmp_path / "a", evaluator, points, [0, 1])

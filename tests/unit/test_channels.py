@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -98,7 +100,7 @@ def test_float64_images_are_float32_images():
 
 @pytest.mark.parametrize("key", ["mean", "std"])
 def test_two_numbers_fit_no_images(key):
-    config = {
+    config: dict[str, Any] = {
         "experiment": "e",
         "dataset": {"kind": "photographs"},
         "models": {"net": {"factory": "a:b", key: [0.5, 0.5]}},

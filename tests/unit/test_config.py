@@ -1,6 +1,7 @@
 """The configuration: every key defined, every default filled in, every mistake named."""
 
 import copy
+from typing import Any
 
 import pytest
 import yaml
@@ -8,7 +9,7 @@ from tiny import REPOSITORY
 from variscope.errors import UserError
 from variscope.study.config import complete, designs_of, groups_of, settings
 
-MINIMAL = {
+MINIMAL: dict[str, Any] = {
     "experiment": "x",
     "dataset": {"kind": "photographs"},
     "models": {"m": {"factory": "torchvision:resnet18"}},
@@ -80,7 +81,7 @@ def test_the_embedded_default_is_complete():
 
 
 def test_the_order_of_the_keys_is_no_difference():
-    def backwards(value: object) -> object:
+    def backwards(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: backwards(value[key]) for key in reversed(value)}
         return value

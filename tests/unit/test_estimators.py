@@ -54,8 +54,8 @@ def test_estimates_agree_with_the_closed_form(case: Case, design: str):
         inside = (estimate.low[:, 0] - 1e-9 <= truth) & (truth <= estimate.high[:, 0] + 1e-9)
         assert inside.all(), (name, estimate, truth)
     pairs = Layout(design, len(case.groups)).pairs
-    for pair, truth in case.S2.items():
-        assert got.estimates["S2"].value[pairs.index(pair), 0] == pytest.approx(truth, abs=0.02)
+    for pair, share in case.S2.items():
+        assert got.estimates["S2"].value[pairs.index(pair), 0] == pytest.approx(share, abs=0.02)
 
 
 @pytest.mark.parametrize("case", [*bit_cases(), switch(False)], ids=lambda case: case.name)

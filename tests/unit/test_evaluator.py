@@ -53,7 +53,8 @@ class Small(nn.Module):
 
     def __init__(self, room: int) -> None:
         super().__init__()
-        self.inner, self.room, self.seen = network(), room, []
+        self.inner, self.room = network(), room
+        self.seen: list[int] = []
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if len(images) > self.room:
@@ -327,9 +328,9 @@ def test_two_networks_of_a_kind_share_no_compiled_code(compiler):
         model = network()
         with torch.inference_mode():
             got = Compiled(model, probe(model, layers, (3, 16, 16)))(images, 4, "float32")
-            expected = {"0": model[0](images)}
-            expected["1"] = model[1](expected["0"])
-            expected["2"] = model[2](expected["1"])
+            expected, value = {}, images
+            for name, module in model.named_children():
+                expected[name] = value = module(value)
         for name in layers:
             assert_allclose(got[name], expected[name], rtol=1e-5, atol=1e-6)
 
@@ -371,6 +372,7 @@ def test_the_noise_of_a_precision_is_measured_where_the_network_is_compiled(comp
 @compiles
 def test_memory_that_is_short_halves_the_batches_of_a_compiled_network(compiler, monkeypatch):
     made = evaluator(network(), compile=True)
+    assert made._compiled is not None
     run, seen = made._compiled._run, []
 
     def run_of_ten_at_most(images: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -1,9 +1,12 @@
 """Triangles of maps: every cell holds its pair's numbers, on one scale."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import synthetic
 import xarray as xr
+from artists import bars, heights, pixels, segments
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm, same_color
 from matplotlib.figure import Figure
@@ -17,7 +20,7 @@ NAMES = ("erasing", "rolling", "class", "image")
 PAIRS = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
 
 
-def maps(size: tuple[int, ...] = (5, 3, 4), **more: object) -> xr.Dataset:
+def maps(size: tuple[int, ...] = (5, 3, 4), **more: Any) -> xr.Dataset:
     return synthetic.dataset(variables=NAMES, size=size, star=True, **more)
 
 
@@ -97,7 +100,7 @@ def test_every_cell_above_the_diagonal_holds_its_pairs_map():
     figure = figures.pair_maps(data)
     expected = pair_map_over_channels(data).values
     for k, ax in enumerate(cells(figure).values()):
-        np.testing.assert_array_equal(ax.images[0].get_array().filled(np.nan), expected[k])
+        np.testing.assert_array_equal(pixels(ax.images[0]).filled(np.nan), expected[k])
 
 
 def test_rows_and_columns_are_named_at_the_diagonal_and_above():
@@ -130,7 +133,7 @@ def test_undefined_pixels_and_pairs_that_the_design_does_not_give_are_hatched():
     data["S2"][3] = np.nan
     data["S2"][:, :, 2, 1] = np.nan
     for pair, ax in cells(figures.pair_maps(data)).items():
-        mask = np.ma.getmaskarray(ax.images[0].get_array())
+        mask = np.ma.getmaskarray(pixels(ax.images[0]))
         assert mask.all() if pair == (1, 2) else mask.sum() == 1 and mask[2, 1]
         assert ax.patch.get_hatch()
         assert ax.images[0].cmap.get_bad()[3] == 0  # transparent: the hatching shows
@@ -172,11 +175,9 @@ def test_cells_of_vectors_are_their_units_sorted_with_intervals(count: int):
         values = data["S2"].values[k]
         expected = np.sort(values[np.isfinite(values)])[::-1]
         if count == 6:
-            drawn = [patch.get_height() for patch in ax.patches]
-            lengths = [np.ptp(s[:, 1]) for s in ax.collections[0].get_segments()]
+            lengths = [np.ptp(s[:, 1]) for s in segments(ax.collections[0])]
             np.testing.assert_allclose(lengths, 0.02)
-        else:
-            drawn = ax.lines[0].get_ydata()
+        drawn = bars(ax) if count == 6 else heights(ax.lines[0])
         np.testing.assert_allclose(drawn, expected)
     assert len({ax.get_ylim() for ax in found.values()}) == 1
     numbered = [p for p, ax in found.items() if any(t.get_text() for t in ax.get_yticklabels())]

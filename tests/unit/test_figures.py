@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import synthetic
 import xarray as xr
+from artists import heights, segments
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
@@ -34,7 +36,9 @@ def images(figure: Figure) -> list[AxesImage]:
 def smallest_type(figure: Figure) -> float:
     """The size in points of the smallest text that is shown."""
     found = figure.findobj(Text)
-    return min(text.get_fontsize() for text in found if text.get_text() and text.get_visible())
+    return min(
+        float(text.get_fontsize()) for text in found if text.get_text() and text.get_visible()
+    )
 
 
 def small_study(variables: tuple[str, ...] = VARIABLES) -> xr.DataTree:
@@ -114,8 +118,12 @@ def test_no_figure_is_left_with_pyplot(tree):
 # Comparison, convergence, depth
 
 
+def error_containers(ax: Axes) -> list[ErrorbarContainer]:
+    return [c for c in ax.containers if isinstance(c, ErrorbarContainer)]
+
+
 def error_bars(ax: Axes) -> list[np.ndarray]:
-    return [np.array([s[:, 0] for s in c.lines[2][0].get_segments()]) for c in ax.containers]
+    return [np.array([s[:, 0] for s in segments(c.lines[2][0])]) for c in error_containers(ax)]
 
 
 def test_comparison_shows_estimates_with_their_bounds(tree):
@@ -123,7 +131,7 @@ def test_comparison_shows_estimates_with_their_bounds(tree):
     for ax, (layer, data) in zip(figure.axes, layers(tree).items(), strict=False):
         assert ax.get_title("left") == layer
         for index, container, bars in zip(
-            ("S1", "shapley", "ST"), ax.containers, error_bars(ax), strict=True
+            ("S1", "shapley", "ST"), error_containers(ax), error_bars(ax), strict=True
         ):
             np.testing.assert_array_equal(container.lines[0].get_xdata(), data[f"{index}_layer"])
             np.testing.assert_allclose(bars[:, 0], data[f"{index}_layer_low"])
@@ -142,8 +150,8 @@ def test_convergence_draws_half_widths_and_a_guide_of_slope_minus_one_half(tree)
     drawn = figure.axes[0].lines
     half = (data["shapley_layer_by_replicates_high"] - data["shapley_layer_by_replicates_low"]) / 2
     for k in range(len(VARIABLES)):
-        np.testing.assert_allclose(drawn[k].get_ydata(), half[:, k])
-    x, y = drawn[-1].get_data()
+        np.testing.assert_allclose(heights(drawn[k]), half[:, k])
+    x, y = np.asarray(drawn[-1].get_data())
     slope = np.polyfit(np.log(x), np.log(y), 1)[0]
     assert slope == pytest.approx(-0.5)
     assert y[-1] == pytest.approx(float(np.median(half[-1])))
@@ -154,8 +162,8 @@ def test_widths_of_zero_have_no_place_on_a_logarithmic_scale():
     steps = np.array([2.0, 3.0, 4.0])
     widths = np.array([[0.4, 0.0], [0.3, 0.0], [0.2, 0.0]])
     drawn = lines.draw_half_widths(ax, steps, widths, ["erasing", "part"])
-    assert np.isnan(drawn[1].get_ydata()).all()
-    assert drawn[-1].get_ydata()[-1] == pytest.approx(0.2)
+    assert np.isnan(heights(drawn[1])).all()
+    assert heights(drawn[-1])[-1] == pytest.approx(0.2)
 
 
 def test_depth_draws_shares_over_layers_with_bands(tree):
@@ -164,8 +172,8 @@ def test_depth_draws_shares_over_layers_with_bands(tree):
     found = list(layers(tree).values())
     for k in range(len(VARIABLES)):
         expected = [float(data["shapley_layer"][k]) for data in found]
-        np.testing.assert_array_equal(ax.lines[k].get_ydata(), expected)
-        band = ax.collections[k].get_paths()[0].vertices[:, 1]
+        np.testing.assert_array_equal(heights(ax.lines[k]), expected)
+        band = np.asarray(ax.collections[k].get_paths()[0].vertices)[:, 1]
         assert band.min() == pytest.approx(min(float(d["shapley_layer_low"][k]) for d in found))
         assert band.max() == pytest.approx(max(float(d["shapley_layer_high"][k]) for d in found))
     assert [label.get_text() for label in ax.get_xticklabels()] == list(layers(tree))

@@ -177,7 +177,11 @@ def test_softmax_is_applied_to_the_last_layer_of_the_list_only():
 
 def test_hooks_are_removed_even_after_an_error():
     model, stage = convnet(), Layer("stage1", (12, 8, 8))
-    with pytest.raises(ZeroDivisionError), capture(model, [stage], lambda name, output: 1 / 0):
+
+    def failing(name: str, output: torch.Tensor) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), capture(model, [stage], failing):
         model(torch.rand(2, 3, 16, 16))
     unknown = Layer("unknown", (1,))
     with pytest.raises(KeyError), capture(model, [stage, unknown], lambda *call: None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -35,6 +36,16 @@ constant = 1
 """
 
 
+def layer(model: nn.Module, name: str) -> Any:
+    """The module of this name."""
+    return model.get_submodule(name)
+
+
+def weight(model: nn.Module, name: str) -> torch.Tensor:
+    """The weights of the module of this name."""
+    return model.get_parameter(f"{name}.weight")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "my").mkdir()
@@ -56,15 +67,16 @@ def test_torchvision_models_are_built_by_name():
 
 
 def test_callables_of_files_and_packages_are_built(folder):
-    assert models.build("my/nets.py:net", folder=folder)[1].out_features == 7
-    assert models.build("my/nets.py:net", folder=folder, classes=5)[1].out_features == 5
+    assert layer(models.build("my/nets.py:net", folder=folder), "1").out_features == 7
+    five = models.build("my/nets.py:net", folder=folder, classes=5)
+    assert layer(five, "1").out_features == 5
     model = models.build(
         "my/nets.py:Holder.net",
         folder=folder,
         classes=5,
         arguments={"num_classes": 3, "width": 4},
     )
-    assert model[1].weight.shape == (3, 4)
+    assert layer(model, "1").weight.shape == (3, 4)
     assert isinstance(models.build("my/nets.py:fixed", folder=folder, classes=5), nn.Linear)
     assert models.build(CONVNET, classes=6)(torch.zeros(2, 3, 64, 64)).shape == (2, 6)
 
@@ -76,7 +88,7 @@ def test_initial_weights_are_seeded_and_the_global_generator_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name])
-    assert not torch.equal(first.stage1[0].weight, other.stage1[0].weight)
+    assert not torch.equal(weight(first, "stage1.0"), weight(other, "stage1.0"))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +118,7 @@ def test_bad_arguments_are_refused(folder):
     with pytest.raises(UserError, match=r"failed: TypeError: .*colour"):
         models.build("my/nets.py:net", folder=folder, arguments={"colour": 1})
     with pytest.raises(UserError, match=r"found \[1\]; a mapping is needed"):
-        models.build("my/nets.py:net", folder=folder, arguments=[1])
+        models.build("my/nets.py:net", folder=folder, arguments=cast(Any, [1]))
 
 
 # weights from files
@@ -133,8 +145,8 @@ def test_state_dicts_are_loaded(tmp_path, wrap):
 def test_train_and_none_leave_the_weights():
     for weights in ("train", "none"):
         model = models.open_model(CONVNET, weights, classes=4, seed=3)
-        assert torch.equal(model.stage1[0].weight, network(3).stage1[0].weight)
-        assert model.logits[1].out_features == (4 if weights == "train" else 10)
+        assert torch.equal(weight(model, "stage1.0"), weight(network(3), "stage1.0"))
+        assert layer(model, "logits.1").out_features == (4 if weights == "train" else 10)
 
 
 def bad_files(folder: Path) -> None:
@@ -242,10 +254,8 @@ def test_old_densenet_keys_are_understood(hub):
     assert old.keys() != source.state_dict().keys()
     torch.save(old, hub / "densenet121-a639ec97.pth")
     model = models.open_model("torchvision:densenet121", "DEFAULT", seed=2)
-    assert torch.equal(
-        model.features.denseblock1.denselayer1.conv1.weight,
-        source.features.denseblock1.denselayer1.conv1.weight,
-    )
+    name = "features.denseblock1.denselayer1.conv1"
+    assert torch.equal(weight(model, name), weight(source, name))
 
 
 # what wraps networks and state dicts
@@ -345,18 +355,18 @@ def test_lazy_layers_take_their_sizes_the_same_ones_each_time_and_can_be_trained
         models.build("lazy.py:net", folder=tmp_path, seed=1, image_shape=(3, 8, 8))
         for _ in range(2)
     ]
-    assert made[0][2].weight.shape == (3, 4 * 6 * 6)
-    assert torch.equal(made[0][2].weight, made[1][2].weight)
+    assert weight(made[0], "2").shape == (3, 4 * 6 * 6)
+    assert torch.equal(weight(made[0], "2"), weight(made[1], "2"))
     made[0](torch.rand(2, 3, 8, 8)).sum().backward()
     torch.save(made[0].state_dict(), tmp_path / "w.pt")
     loaded = models.open_model("lazy.py:net", "w.pt", folder=tmp_path, image_shape=(3, 8, 8))
-    assert torch.equal(loaded[0].weight, made[0][0].weight)
+    assert torch.equal(weight(loaded, "0"), weight(made[0], "0"))
 
 
 def test_train_may_return_nothing(tmp_path):
     (tmp_path / "lazy.py").write_text(LAZY)
     model = models.open_model("lazy.py:Silent", "none", folder=tmp_path)
-    assert not model[1].training
+    assert not model.get_submodule("1").training
 
 
 def test_quantized_layers_are_refused_and_dynamically_quantized_ones_work():

@@ -1,5 +1,7 @@
 """Intervals of ratios: Fieller's by its definition, the longer end by its formula, the guards."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from closed_forms import enumerate_exact
@@ -92,7 +94,7 @@ def test_one_replicate_says_nothing_of_the_spread_and_no_term_nothing_at_all():
 
 
 def terms(nonzero: list[float], **changed: object) -> Terms:
-    settings = {
+    settings: dict[str, Any] = {
         "zero": np.zeros((len(nonzero), 1), bool),
         "nonzero": np.array(nonzero)[:, None],
         "relative": np.array([0.05]),
@@ -104,7 +106,7 @@ def terms(nonzero: list[float], **changed: object) -> Terms:
 
 def estimates(variables: int) -> dict[str, Estimate]:
     """S1 of 0.1 in [0.05, 0.15], ST of 0.3 + 0.1 i within 0.05, S2 of 0.02 within 0.01."""
-    i = np.arange(variables)[:, None]
+    i = np.arange(variables, dtype=np.float64)[:, None]
     pairs = np.full((variables * (variables - 1) // 2, 1), 0.02)
     return {
         "S1": Estimate(0.1 + 0 * i, 0.05 + 0 * i, 0.15 + 0 * i),

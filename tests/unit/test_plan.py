@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from variscope.inputs.axes import Layer
@@ -58,7 +59,12 @@ def test_what_was_published_is_printed_beside_the_cost_here(tmp_path: Path):
 
 def test_what_is_said_of_a_model_stands_in_the_plan_once(tmp_path: Path):
     note = "normalisation: mean [0.5], std [0.25], from the settings"
-    published = {"source": None, "evaluations": {}, "machine_days": None, "terabytes": None}
+    published: dict[str, Any] = {
+        "source": None,
+        "evaluations": {},
+        "machine_days": None,
+        "terabytes": None,
+    }
     studies = (STUDY, replace(STUDY, variable_set="color"))
     text = Plan("e", studies, published, {"alexnet": [note]}).text(tmp_path)
     assert text.count(f"model alexnet\n  {note}\n") == text.count(note) == 1

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -24,7 +25,7 @@ def around(value: float, half: float = 0.02) -> tuple[float, float, float]:
     return value, value - half, value + half
 
 
-def made(layers: dict[str, list[tuple[float, float, float]]], **more: object) -> xr.DataTree:
+def made(layers: dict[str, list[tuple[float, float, float]]], **more: Any) -> xr.DataTree:
     """A study of Shapley effects, given layer by layer."""
     return synthetic.layer_study({k: {"shapley": v} for k, v in layers.items()}, NAMES, **more)
 

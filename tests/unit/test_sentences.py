@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,12 +23,12 @@ def around(value: float, half: float = 0.02) -> tuple[float, float, float]:
     return value, value - half, value + half
 
 
-def made(layers: dict[str, list[tuple[float, float, float]]], **more: object) -> xr.DataTree:
+def made(layers: dict[str, list[tuple[float, float, float]]], **more: Any) -> xr.DataTree:
     """A study of Shapley effects, given layer by layer."""
     return synthetic.layer_study({k: {"shapley": v} for k, v in layers.items()}, NAMES, **more)
 
 
-def layer(*shares: tuple[float, float, float], **more: object) -> xr.Dataset:
+def layer(*shares: tuple[float, float, float], **more: Any) -> xr.Dataset:
     return made({"conv1": list(shares)}, **more)["conv1"].to_dataset()
 
 
@@ -80,7 +81,7 @@ def test_undefined_variables_are_left_out_of_comparisons():
     assert "erasing" not in said and "next comes the class with 0.30" in said
 
 
-def robust(*shares: tuple[float, float, float], **more: object) -> str:
+def robust(*shares: tuple[float, float, float], **more: Any) -> str:
     return sentences.robustness_sentence("fc", layer(*shares, **more), "shapley")
 
 
@@ -251,7 +252,7 @@ def test_a_variable_that_matters_in_one_layer_is_not_negligible():
 
 
 def both(
-    first: tuple[float, float, float], total: tuple[float, float, float], **more: object
+    first: tuple[float, float, float], total: tuple[float, float, float], **more: Any
 ) -> xr.DataTree:
     quiet = (0.1, 0.05, 0.15)
     return synthetic.layer_study(

@@ -2,6 +2,7 @@
 
 from itertools import product
 from math import factorial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ PART = np.tile([0, 1], 9).astype(np.int8)
 
 
 def space(*names: str, **kwargs) -> Space:
-    settings = {
+    settings: dict[str, Any] = {
         "auxiliary": ("order", "class", "image", "part"),
         "index": ImageIndex.of(LABEL, PART),
         "size": (64, 64),

@@ -1,5 +1,6 @@
 """Stores: complete or absent, the same numbers back, and damage named."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,6 +226,7 @@ def test_a_study_is_read_in_the_order_of_the_network(tmp_path: Path):
 @pytest.mark.parametrize("kind", ["activations", "moments", "indices"])
 def test_damage_is_an_error_that_names_the_file(tmp_path: Path, kind: str, damage: str):
     path = tmp_path / "conv.zarr"
+    read: Callable[[], object]
     if kind == "activations":
         write_activations(path, outputs())
         victim, read = "activations", lambda: list(ActivationsReader(path))

@@ -81,12 +81,12 @@ def test_where_triton_is_missing_torch_sums(
 
 
 def test_a_kernel_that_sums_otherwise_is_not_taken():
-    def by_torch(layout, outputs, rows, order, sums):  # type: ignore[no-untyped-def]
+    def by_torch(layout, outputs, rows, order, sums):
         inner = DeviceSums(layout, 0, (outputs.shape[1],), outputs.device)
         inner.update(outputs, rows, order)
         sums += inner._sums
 
-    def wrong(layout, outputs, rows, order, sums):  # type: ignore[no-untyped-def]
+    def wrong(layout, outputs, rows, order, sums):
         by_torch(layout, outputs, rows, np.roll(order, 1, axis=0), sums)
 
     device = torch.device("cpu")

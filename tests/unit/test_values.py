@@ -83,7 +83,7 @@ def test_a_steep_network_is_not_mistaken_for_one_that_mixes():
 def stubborn(module: nn.Module) -> nn.Module:
     net = Net()
     net.between = Stubborn(module.train())
-    net.between.forward = module.forward  # type: ignore[method-assign]
+    net.between.forward = module.forward
     return net
 
 
@@ -134,7 +134,7 @@ def test_buffers_and_generators_stay_as_they_were():
         check(model, ["fc"])
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     assert torch.equal(state, torch.get_rng_state())
-    assert model.conv.weight.is_contiguous()
+    assert model.get_parameter("conv.weight").is_contiguous()
 
 
 # augmentations

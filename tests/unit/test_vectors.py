@@ -1,5 +1,7 @@
 """Vectors in compiled code do what numpy does."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numba import njit
@@ -8,7 +10,7 @@ from variscope.estimators.vectors import LANES, every, fetch, is_nonzero, join_b
 
 
 @njit
-def _operate(a, b, out, like):  # type: ignore[no-untyped-def]
+def _operate(a, b, out, like):
     fetch(a, len(a) + 10**6)
     x, y = load(a, 3, like), load(b, 0, like)
     store(out, 0, x + y)
@@ -20,7 +22,7 @@ def _operate(a, b, out, like):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("held", [np.float32, np.float64])
 @pytest.mark.parametrize("works_in", [np.float32, np.float64])
-def test_operations_are_those_of_numpy(held: type, works_in: type):
+def test_operations_are_those_of_numpy(held: Any, works_in: Any):
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(LANES + 5).astype(held) for _ in range(2))
     a[3:8], b[:5] = [0, -0.0, np.nan, 1, 0], [0, 0, 1, np.inf, 1]
@@ -35,7 +37,7 @@ def test_operations_are_those_of_numpy(held: type, works_in: type):
 
 def test_what_is_no_vector_of_the_array_is_refused():
     @njit
-    def of_integers(a):  # type: ignore[no-untyped-def]
+    def of_integers(a):
         store(a, 0, every(1.0))
 
     with pytest.raises(Exception, match="store"):

@@ -49,7 +49,7 @@ def write_photographs(folder: Path) -> None:
             target = folder / part / label
             target.mkdir(parents=True)
             for number in range(4):
-                row, column = random.integers(0, np.array(picture.shape[:2]) - (270, 300))
+                row, column = random.integers(0, [picture.shape[0] - 270, picture.shape[1] - 300])
                 crop = picture[row : row + 270, column : column + 300]
                 Image.fromarray(crop).save(target / f"{number}.JPEG", quality=92)
 

@@ -35,13 +35,18 @@ def truncated(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
 
 
+def a_folder(folder: Path) -> None:
+    (folder / "images.npz").unlink()
+    (folder / "images.npz").mkdir()
+
+
 ARRAYS: dict[str, tuple[Arrange, str]] = {
     "no file": (
         lambda folder: (folder / "images.npz").unlink(),
         r"dataset\.path: \S*images\.npz does not exist; an \.npz file is needed",
     ),
     "a folder": (
-        lambda folder: ((folder / "images.npz").unlink(), (folder / "images.npz").mkdir()),
+        a_folder,
         r"dataset\.path: \S*images\.npz is a folder; kind arrays needs an \.npz file",
     ),
     "another format": (

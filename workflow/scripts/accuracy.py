@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from snakemake.iocontainers import Snakemake
 from variscope.inputs.images import reopen_images
 from variscope.inputs.opening import open_network
 from variscope.inputs.spaces import make_space
@@ -12,6 +13,8 @@ from variscope.responses.network.device import repeatable
 from variscope.stores.atomic import new_file
 from variscope.study.jobs import job
 from variscope.vocabulary import PARTS
+
+snakemake: Snakemake
 
 with job(snakemake.log[0]):
     dataset, model = snakemake.params.dataset, snakemake.params.model

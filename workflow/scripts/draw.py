@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+from snakemake.iocontainers import Snakemake
 from variscope import figures
 from variscope.indices.reading import layers, main_index
 from variscope.inputs.axes import file_name
@@ -10,6 +11,8 @@ from variscope.log import LOG
 from variscope.stores.atomic import new_directory
 from variscope.stores.results import read_study
 from variscope.study.jobs import job
+
+snakemake: Snakemake
 
 with job(snakemake.log[0]):
     study = read_study(Path(snakemake.input.indices))

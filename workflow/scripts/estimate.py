@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from snakemake.iocontainers import Snakemake
 from variscope.indices.layer import layer_dataset
 from variscope.inputs.axes import Layer, file_name
 from variscope.log import LOG
@@ -12,6 +13,8 @@ from variscope.stores.results import write_dataset
 from variscope.study.digest import value_digest
 from variscope.study.jobs import job
 from variscope.study.provenance import versions
+
+snakemake: Snakemake
 
 with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
     params, names = snakemake.params, snakemake.wildcards

@@ -4,6 +4,7 @@ import importlib
 import json
 from pathlib import Path
 
+from snakemake.iocontainers import Snakemake
 from variscope.designs import Design
 from variscope.inputs.axes import Layer
 from variscope.inputs.images import reopen_images
@@ -14,6 +15,8 @@ from variscope.responses.network.device import name_of, repeatable
 from variscope.responses.network.evaluator import Evaluator
 from variscope.stores.atomic import new_directory, new_file
 from variscope.study.jobs import job
+
+snakemake: Snakemake
 
 with job(snakemake.log[0]):
     here = Path.cwd()

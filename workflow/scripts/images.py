@@ -4,10 +4,13 @@ import csv
 import json
 from pathlib import Path
 
+from snakemake.iocontainers import Snakemake
 from variscope.inputs.images import open_images
 from variscope.stores.atomic import new_file
 from variscope.study.jobs import job
 from variscope.vocabulary import PARTS
+
+snakemake: Snakemake
 
 with job(snakemake.log[0]):
     dataset = snakemake.params.dataset

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+from snakemake.iocontainers import Snakemake
 from variscope.indices.sums import sum_activations
 from variscope.log import LOG
 from variscope.stores.activations import ActivationsReader
 from variscope.stores.atomic import new_directory
 from variscope.stores.moments import write_moments
 from variscope.study.jobs import job
+
+snakemake: Snakemake
 
 with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
     for path in sorted(Path(snakemake.input[0]).glob("*.zarr")):

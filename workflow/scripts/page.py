@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import yaml
+from snakemake.iocontainers import Snakemake
 from variscope.reporting.gather import gather
 from variscope.reporting.page import build
 from variscope.stores.atomic import new_file
 from variscope.study.experiment import Experiment
 from variscope.study.jobs import job
+
+snakemake: Snakemake
 
 with job(snakemake.log[0]):
     cache = Path(snakemake.params.cache)

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from snakemake.iocontainers import Snakemake
 from variscope import figures
 from variscope.inputs.images import reopen_images
 from variscope.inputs.spaces import make_space
 from variscope.space.samples import sample_rows
 from variscope.study.jobs import job
+
+snakemake: Snakemake
 
 with job(snakemake.log[0]):
     dataset, variable_set = snakemake.params.dataset, snakemake.params.variable_set

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from snakemake.iocontainers import Snakemake
 from variscope.inputs.images import reopen_images
 from variscope.inputs.opening import open_network
 from variscope.inputs.training import train
@@ -12,6 +13,8 @@ from variscope.log import Progress
 from variscope.responses.network.device import repeatable
 from variscope.stores.atomic import new_file
 from variscope.study.jobs import job
+
+snakemake: Snakemake
 
 with job(snakemake.log[0]):
     dataset, model = snakemake.params.dataset, snakemake.params.model

@@ -16,8 +16,13 @@ from variscope.space.space import Recipes, Space
 class Images(Protocol):
     """What is needed of a table of images."""
 
-    classes: tuple[str, ...]
-    label: NDArray[np.int64]
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+
+    @property
+    def label(self) -> NDArray[np.int64]:
+        """Each image's class, ``(n,)``."""
 
     def load(self, ids: NDArray[np.int64]) -> NDArray[Any]:
         """Return pixels, ``(n, C, H, W)``."""

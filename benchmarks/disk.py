@@ -27,7 +27,7 @@ NOTES = """
 The embedded study's network with initial weights, its {units:,} units of five layers, photographs
 at 64 px, the spatial set, 16 replicates. Bytes are those on the disk, compressed. `activations
 over moments` grows with the blocks, since sums have the same size for any number of them: {sums}
-float64 a unit and replicate. `seconds` is the whole evaluation with its writing.
+float64 per unit and replicate. `seconds` is the whole evaluation with its writing.
 """
 
 

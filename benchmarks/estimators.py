@@ -15,9 +15,9 @@ from benchmarks.rivals import VARIABLES, Floats, Method, activations, methods
 
 NOTES = """
 All methods read the same float32 activations of a star, D = {variables}, {blocks} blocks; the
-cycle reads them as blocks of its own. `us a unit` is for all of a unit's {values:,} values, GB/s
+cycle reads them as blocks of its own. `us per unit` is for all of a unit's {values:,} values, GB/s
 counts them as float32, and `of read` divides by the rate of `read` with as many workers. `times
-the star` divides `us a unit` by that of the star. Two workers are threads where the code releases
+the star` divides `us per unit` by that of the star. Two workers are threads where the code releases
 Python's lock and forked processes elsewhere, each with half of the units. Slow methods are timed
 on fewer units. All is run in turn, medians over {repeats} turns after one that warms up. The
 others give no Shapley effects; scipy, OpenTURNS and iterative-stats were given the D + 2 of the 2
@@ -55,7 +55,7 @@ def main(given: Sequence[str] | None = None) -> list[Row]:
                 "gives": method.gives,
                 "workers": workers,
                 "units": count,
-                "us a unit": 1e6 * median(times) / count,
+                "us per unit": 1e6 * median(times) / count,
                 "GB/s": 4e-9 * values * count / median(times),
             }
         )
@@ -63,7 +63,7 @@ def main(given: Sequence[str] | None = None) -> list[Row]:
         for name, quantity, reference in (
             ("of read", "GB/s", "read"),
             ("of memcpy", "GB/s", "memcpy"),
-            ("times the star", "us a unit", "variscope star, 64 blocks a call"),
+            ("times the star", "us per unit", "variscope star, 64 blocks per call"),
         ):
             row[name] = row[quantity] / next(
                 r[quantity]

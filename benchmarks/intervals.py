@@ -77,7 +77,7 @@ def _mean_of_ratios(moments: Moments) -> NDArray[np.float64]:
 def _compare(
     name: str, size: int, exact: NDArray[np.float64], found: dict[str, NDArray[np.float64]]
 ) -> list[Row]:
-    """Return a row an index and method; ``found`` is ``(seed, 3, index, variable)``."""
+    """Return a row per index and method; ``found`` is ``(seed, 3, index, variable)``."""
     rows: list[Row] = []
     for at, index in enumerate(INDICES):
         for method, estimates in found.items():
@@ -86,7 +86,7 @@ def _compare(
             rows.append(
                 {
                     "function": name,
-                    "blocks a replicate": size,
+                    "blocks per replicate": size,
                     "index": index,
                     "method": method,
                     "coverage": float(inside.mean()),

@@ -17,7 +17,7 @@ NOTES = """
 By how much the resident memory of a process rises above the float32 activations of a star, D =
 {variables}, {blocks} blocks, which it is given; each in a process of its own, compiled before.
 `rearranged` includes the layout and precision that the method wants, `estimated` is the estimate
-alone. Bytes a unit can be compared across methods; `of the activations` divides by the {values:,}
+alone. Bytes per unit can be compared across methods; `of the activations` divides by the {values:,}
 float32 values of a unit. Small numbers of units hide a constant part, so `units` differ as
 stated.
 """
@@ -44,8 +44,8 @@ def main(given: Sequence[str] | None = None) -> list[Row]:
                 "method": method.name,
                 "gives": method.gives,
                 "units": count,
-                "rearranged, bytes a unit": whole / count,
-                "estimated, bytes a unit": alone / count,
+                "rearranged, bytes per unit": whole / count,
+                "estimated, bytes per unit": alone / count,
                 "of the activations": whole / count / (4 * values),
             }
         )

@@ -89,7 +89,7 @@ def _decoded(family: Family, unit: Callable[[Array], Array]) -> Callable[[Array]
 
 
 def _compare(function: Function, seeds: Sequence[int]) -> list[Row]:
-    """Return a row an index."""
+    """Return a row per index."""
     budget = BLOCKS * 2 * function.variables
     ours = _squares(function, [_cycle(function, seed) for seed in seeds])
     rivals = {

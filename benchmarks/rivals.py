@@ -66,7 +66,7 @@ def methods() -> list[Method]:
         Method("memcpy", "nothing: a copy", _memcpy, threads=True),
         *(
             Method(
-                f"variscope cycle, {size} block{'s' if size > 1 else ''} a call",
+                f"variscope cycle, {size} block{'s' if size > 1 else ''} per call",
                 "S1, ST, S2, Shapley, variance",
                 partial(_variscope, design="cycle", at_once=size),
                 threads=True,
@@ -74,7 +74,7 @@ def methods() -> list[Method]:
             for size in (1, 8, 64)
         ),
         Method(
-            "variscope star, 64 blocks a call",
+            "variscope star, 64 blocks per call",
             "S1, ST, S2, variance",
             partial(_variscope, design="star", at_once=64),
             threads=True,
@@ -86,7 +86,7 @@ def methods() -> list[Method]:
             threads=True,
         ),
         Method(
-            "Zarr, variscope cycle, 64 blocks a call",
+            "Zarr, variscope cycle, 64 blocks per call",
             "S1, ST, S2, Shapley, variance",
             partial(_stored, summed=True),
             threads=True,
@@ -240,7 +240,7 @@ def _iterative_methods() -> list[Method]:
 
     # It formats arrays for its debug log all the same; numpy abbreviates those of over 1000 units.
     def prepare(outputs: Floats, kind: type) -> Callable[[], object]:
-        # Its rows are A, B, AB_1, ..., AB_D, one block a call.
+        # Its rows are A, B, AB_1, ..., AB_D, one block per call.
         rows = [0, outputs.shape[1] - 1, *range(1, VARIABLES + 1)]
         table = np.ascontiguousarray(outputs[:, rows], np.float64)
 

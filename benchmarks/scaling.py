@@ -22,7 +22,7 @@ STEPS = {
 
 NOTES = """
 The cycle, float32 activations in memory; one size is changed, the others stay at {base}. `sums`
-is `Moments.update` on all blocks of all replicates, 16 blocks a call, `indices` is `unit_indices`
+is `Moments.update` on all blocks of all replicates, 16 blocks per call, `indices` is `unit_indices`
 with intervals. Bytes are the rise of the process's resident memory at its peak, beyond the
 activations of one call (for `sums`) and beyond the moments (for `indices`). `exponent` is the
 slope in log-log coordinates over the four sizes: 1 is in proportion. Over variables, the rows of

@@ -28,7 +28,7 @@ from benchmarks.networks import evaluator, photographs
 NOTES = """
 AlexNet at 224 px with the published layers and initial weights, the published spatial set with
 order, class, image and part ({variables} variables), the blocks of config/paper. `storage:
-moments`, one shard a replicate, one thread, float32; then the indices of all layers with their
+moments`, one shard per replicate, one thread, float32; then the indices of all layers with their
 intervals. `forward` is the bare network as torchvision gives it on such images in memory, timed on
 a batch after each replicate; `over forward` is the evaluation with all that it writes, for an
 evaluated image, over that. Rows that repeat take no evaluation; the first replicate warms up and is

@@ -226,7 +226,7 @@ def tree(
 
 
 def study(layers: dict[str, xr.Dataset]) -> xr.DataTree:
-    """A DataTree with one child node a layer."""
+    """A DataTree with one child node per layer."""
     return xr.DataTree(children={name: xr.DataTree(data) for name, data in layers.items()})
 
 
@@ -268,7 +268,8 @@ def layer_study(
 ) -> xr.DataTree:
     """A study of hand-made layer aggregates.
 
-    `estimates` maps layer -> index ("shapley", "S1", "ST") -> one (estimate, low, high) a variable.
+    `estimates` maps layer -> index ("shapley", "S1", "ST") -> one (estimate, low, high) for each
+    variable.
     The errors of any two have the correlation `shared`: those of two variables, indices or layers.
     `moved` counts, of each variable, the steps that changed an image.
     """

@@ -202,7 +202,7 @@ def test_the_figures_take_the_result_as_it_is():
         ({"auxiliary": ("part",)}, "images have no part"),
         ({"auxiliary": ("odrer",)}, "allowed: order, class, image"),
         ({"layers": ["7"]}, "'7'"),
-        ({"blocks": 2}, "at least one a replicate"),
+        ({"blocks": 2}, "at least one per replicate"),
         ({"replicates": 1}, "at least 2"),
         ({"blocks": 2.5}, "blocks: found 2.5; allowed: an integer"),
         ({"blocks": 10**12}, "blocks: found 1000000000000"),

@@ -81,7 +81,7 @@ def test_no_pair_of_two_level_variables_stalls(factors: int):
     """Products of leading digits of x_i, x_j, y_i, y_j keep one sign in no first 256 points.
 
     Counted on scipy's points themselves, scrambled: scrambling flips a leading digit throughout.
-    With 16 replicates that is before 4,096 blocks; most are over by 32 points a replicate.
+    With 16 replicates that is before 4,096 blocks; most are over by 32 points per replicate.
     """
     x, y = base_points(seed=5, design="cycle", replicate=0, blocks=256, factors=factors)
     sign = (1 - 2.0 * (x >= 0.5)) * (1 - 2.0 * (y >= 0.5))
@@ -145,7 +145,7 @@ def test_blocks_are_spread_over_replicates_as_evenly_as_can_be():
     assert replicate_sizes(512, 16) == (32,) * 16
     with pytest.raises(ValueError, match="at least 2"):
         replicate_sizes(10, 1)
-    with pytest.raises(ValueError, match="at least one a replicate"):
+    with pytest.raises(ValueError, match="at least one per replicate"):
         replicate_sizes(3, 4)
 
 

@@ -200,7 +200,7 @@ def test_the_share_of_the_order_is_that_of_the_closed_form():
 def test_images_that_do_not_suit_the_variables_are_refused():
     with pytest.raises(UserError, match="without image, but 9 images"):
         space("hflip", auxiliary=("order",))
-    with pytest.raises(UserError, match="one image a class"):
+    with pytest.raises(UserError, match="one image per class"):
         space("hflip", auxiliary=("class",))
     only_train = ImageIndex.of(LABEL, np.zeros_like(PART))
     with pytest.raises(UserError, match="no image is of part valid"):

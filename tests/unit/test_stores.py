@@ -138,7 +138,7 @@ def test_slabs_give_the_dataset_of_the_whole(tmp_path: Path, unit: tuple[int, ..
     moments = some_moments(unit).rounded()
     dims = ("channel", "y", "x") if len(unit) == 3 else ("neuron", "b")[: len(unit)]
     halves = []
-    for at in range(2):  # one replicate a shard, the last first
+    for at in range(2):  # one replicate per shard, the last first
         part = {
             name: getattr(moments, name)[1 - at : 2 - at]
             for name in ("replicates", "blocks", "sums", "pair_counts")

@@ -40,7 +40,7 @@ def paper(name: str) -> dict[str, Any]:
 
 
 def write_photographs(folder: Path) -> None:
-    """Write two classes of JPEGs, four images a class and part, larger than 224 px."""
+    """Write two classes of JPEGs, four images per class and part, larger than 224 px."""
     from skimage import data
 
     random = np.random.default_rng(1)
@@ -55,7 +55,7 @@ def write_photographs(folder: Path) -> None:
 
 
 def reduced(name: str, folder: Path, **changes: Any) -> dict[str, Any]:
-    """The study with initial weights, a folder of photographs, and two blocks a set.
+    """The study with initial weights, a folder of photographs, and two blocks per set.
 
     With no weights to say it, the image size is stated.
     """

@@ -347,7 +347,7 @@ def test_variables_that_do_not_suit_are_refused(
 
 
 def photographs(folder: Path, empty: str = "", only: tuple[str, ...] = ("cat", "dog")) -> None:
-    """Write a folder of 5 JPEG a class."""
+    """Write a folder with 5 JPEG files per class."""
     random = np.random.default_rng(1)
     for name in only:
         (folder / "photos" / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A study of one's own: images in a folder, a network and an augmentation in files, odd paths."""
+"""A user's own study: images in a folder, a network and an augmentation in files, odd paths."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_config_changes_one_setting_and_leaves_its_neighbours(fresh: Study) -> N
         "plan", "--cores", "1", "--config", "designs={cycle: {blocks: 12}}", "seed=5"
     )  # fmt: skip
     assert re.search(r"blocks +12\n", done.stdout)
-    # Three replicates in shards of about 50 rows: a replicate a shard.
+    # Three replicates in shards of about 50 rows: one replicate per shard.
     assert re.search(r"shards +3\n", done.stdout)
 
 

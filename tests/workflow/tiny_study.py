@@ -94,7 +94,7 @@ PART = np.tile([0, 0, 0, 0, 0, 1, 1, 1], 3)
 
 
 def pixels(seed: int = 0) -> np.ndarray:
-    """Noise around one picture a class, (24, 3, 16, 16) uint8."""
+    """Noise around one picture per class, (24, 3, 16, 16) uint8."""
     random = np.random.default_rng(seed)
     base = random.random((3, 3, 16, 16))
     return (255 * (0.7 * base[LABELS] + 0.3 * random.random((24, 3, 16, 16)))).astype(np.uint8)

@@ -131,7 +131,7 @@ def study_figure(kind):
 
 
 def layer_figures(kind):
-    """A folder with one picture a layer."""
+    """A folder with one picture per layer."""
     return report(
         directory(f"{STUDY}/figures/{kind}"),
         patterns=["{layer}.svg"],

@@ -93,7 +93,7 @@ def decompose(
             None leaves torch's own setting.
 
     Returns:
-        One node a layer, each with the arrays of the workflow's ``indices/<layer>.zarr``.
+        One node per layer, each with the arrays of the workflow's ``indices/<layer>.zarr``.
 
     Raises:
         UserError: an argument is wrong; the message says which, and what is allowed.
@@ -245,7 +245,7 @@ def _normalisation(
 def _check_channels(
     mean: Sequence[float] | None, std: Sequence[float] | None, channels: int
 ) -> None:
-    """Raise a UserError where the normalisation is not one number a channel."""
+    """Raise a UserError where the normalisation is not one number per channel."""
     for name, values, least in (("mean", mean, -np.inf), ("std", std, 0.0)):
         if values is not None and (
             len(values) != channels or not all(least < v < np.inf for v in values)

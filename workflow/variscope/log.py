@@ -36,7 +36,7 @@ class Progress:
             rate = self._done / max(1e-9, now - self._start)
             left = (self._total - self._done) / max(1e-9, rate)
             LOG.info(
-                "%d of %d %s, %.0f a second, %.0f s left",
+                "%d of %d %s, %.0f per second, %.0f s left",
                 self._done, self._total, self._unit, rate, left,
             )  # fmt: skip
             self._last = now

@@ -124,7 +124,7 @@ def read_star(study: str | Path, layer: str) -> tuple[dict[str, Any], StarTable]
         layer: name of the layer.
 
     Returns:
-        The problem, with one entry a variable of the study (``num_vars``, ``names``, ``bounds``):
+        The problem, with one entry per variable of the study (``num_vars``, ``names``, ``bounds``):
         an augmentation with all of its factors is one player, and its coordinates lie in [0, 1];
         and the table of outputs, ``(row, *unit)``. For each unit,
         ``SALib.analyze.sobol.analyze(problem, Y[:, unit], calc_second_order=True)``.
@@ -196,7 +196,7 @@ def _sizes(counts: tuple[int, int, int]) -> str:
 
 
 def _basic(key: Any, ndim: int) -> list[int | slice]:
-    """Return a key as one integer or slice a dimension.
+    """Return a key as one integer or slice per dimension.
 
     Raises:
         IndexError: it has too many entries, or one of another kind.

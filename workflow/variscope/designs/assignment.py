@@ -8,8 +8,8 @@ digits of the point's number: a row of bits r. The four add up to the same value
 
     r(x_i) + r(y_i) + r(x_j) + r(y_j) = 0 (mod 2)        in the rows' first m bits,
 
-and the products then have one sign throughout, drawn once a replicate: more blocks do not help. In
-the natural order of nine factors that is so for the second and third, up to 512 points. With
+and the products then have one sign throughout, drawn once per replicate: more blocks do not help.
+In the natural order of nine factors that is so for the second and third, up to 512 points. With
 p_i = r(x_i) + r(y_i), no pair stalls where the p_i differ from each other, and no single variable
 where p_i is not 0. The search permutes the first 2 F dimensions until few p_i agree in their first
 4 bits, then 5, 6, ...; the first bit of every r is 1, so that at most 2^(m-1) - 1 can differ in m.

@@ -1,4 +1,4 @@
-"""Base points: independently scrambled Sobol' sequences, one a replicate.
+"""Base points: independently scrambled Sobol' sequences, one per replicate.
 
 A replicate's points are a pure function of (seed, design, replicate): one half of the dimensions of
 a sequence of twice the number of factors is x (or A), the other half y (or B); which serves which
@@ -28,7 +28,7 @@ def replicate_sizes(blocks: int, replicates: int) -> tuple[int, ...]:
     if replicates < 2:
         raise ValueError(f"replicates is {replicates}; at least 2 are needed for an interval")
     if blocks < replicates:
-        raise ValueError(f"blocks is {blocks}; at least one a replicate is needed ({replicates})")
+        raise ValueError(f"blocks is {blocks}; at least one per replicate is needed ({replicates})")
     size, larger = divmod(blocks, replicates)
     return tuple(size + (r < larger) for r in range(replicates))
 
@@ -49,7 +49,7 @@ def base_points(
     Returns:
         x and y, ``(block, factor)`` in [0, 1).
     """
-    from scipy.stats import qmc  # a dear import, which planning does without
+    from scipy.stats import qmc  # costly to import, and planning needs none of it
 
     if factors == 0:
         return np.zeros((blocks, 0)), np.zeros((blocks, 0))

@@ -74,7 +74,7 @@ def proportion(hits: int, n: int, confidence_level: float) -> Proportion:
     Raises:
         ValueError: n is not positive, or hits are not within 0..n.
     """
-    from scipy.stats import binomtest  # a dear import, which planning does without
+    from scipy.stats import binomtest  # costly to import, and planning needs none of it
 
     interval = binomtest(hits, n).proportion_ci(confidence_level, method="wilson")
     return Proportion(hits / n, float(interval.low), float(interval.high))

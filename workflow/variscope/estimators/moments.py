@@ -81,7 +81,7 @@ class Moments:
         Raises:
             ValueError: shapes that do not fit the layout, or an unknown replicate.
         """
-        # numba is a dear import, and whoever only plans or merges does without it.
+        # numba is costly to import, and whoever only plans or merges does not need it.
         from variscope.estimators.kernels import add_cycle, add_star
 
         layout = self.layout
@@ -164,8 +164,8 @@ def moved_steps(
 ) -> NDArray[np.int64]:
     """Count the steps in which each variable changed the stimulus.
 
-    A block has two steps a variable: from x to y and back in the cycle, A to AB_i and B to BA_i in
-    the star. A step whose row repeats the row before it moved nothing.
+    A block has two steps per variable: from x to y and back in the cycle, A to AB_i and B to BA_i
+    in the star. A step whose row repeats the row before it moved nothing.
 
     Args:
         layout: of the design.

@@ -1,7 +1,7 @@
 """Read layers, indices and intervals out of a study as `variscope.decompose` returns it.
 
-A study is an `xarray.DataTree` with one child a layer, in the order of depth. Every index `I` comes
-with `I_low` and `I_high`, its confidence bounds.
+A study is an `xarray.DataTree` with one child per layer, in the order of depth. Every index `I`
+comes with `I_low` and `I_high`, its confidence bounds.
 """
 
 import json
@@ -36,7 +36,7 @@ def layers(tree: xr.DataTree) -> dict[str, xr.Dataset]:
             f"one of them, tree[{nested[0]!r}]"
         )
     if not found:
-        raise ValueError("the study holds no layers: expected one child node with data a layer")
+        raise ValueError("the study holds no layers: expected one child node with data per layer")
     first, *others = ((name, variables(data)) for name, data in found.items())
     for name, other in others:
         if other != first[1]:

@@ -203,7 +203,7 @@ def _place(module: nn.Module, tensor: torch.Tensor) -> str:
         return "last" if module.batch_first else ""
     if isinstance(module, nn.Embedding) or type(module) is nn.LayerNorm:
         return "last" if len(getattr(module, "normalized_shape", (1,))) == 1 else ""
-    # Another normalisation or scale: one number a channel, and one axis only has so many entries.
+    # Another normalisation or scale: one number per channel, and one axis only has so many entries.
     held = (*module.parameters(recurse=False), *module.buffers(recurse=False))
     sizes = {values.numel() for values in held} - {1}
     if len(sizes) == 1:

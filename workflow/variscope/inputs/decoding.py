@@ -40,7 +40,7 @@ def mode_name(mode: str) -> str:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB, 8 bits a channel; 16-bit values are scaled, alpha is dropped.
+    """Convert any mode to RGB, 8 bits per channel; 16-bit values are scaled, alpha is dropped.
 
     Raises Undecodable where the range of the values is not known.
     """

@@ -37,7 +37,7 @@ def normalisation(
     A network that is trained here or not at all is given ImageNet's where nobody says otherwise.
 
     Raises:
-        UserError: mean or std are not one number a channel; a state dict by its path, and nothing
+        UserError: mean or std are not one number per channel; a state dict by its path, and nothing
             says what its images were; or one of mean and std is set, and nothing gives the other.
     """
     given = {key: list(model[key]) for key in ("mean", "std") if model[key] is not None}

@@ -162,7 +162,7 @@ def split(
 def limited(
     label: npt.NDArray[np.int64], part: npt.NDArray[np.int8], limit: int | None, seed: int
 ) -> npt.NDArray[np.int64]:
-    """The ids kept, ascending, when at most `limit` images a class and part are drawn."""
+    """The ids kept, ascending, when at most `limit` images per class and part are drawn."""
     if limit is None:
         return np.arange(len(label), dtype=np.int64)
     kept = []

@@ -1,4 +1,4 @@
-"""From recipes to altered images, a batch at a time."""
+"""From recipes to altered images, one batch at a time."""
 
 from __future__ import annotations
 

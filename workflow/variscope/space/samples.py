@@ -38,7 +38,7 @@ def sample_rows(space: Space, images: Images, seed: int, count: int = 3) -> list
         count: of images, at most.
 
     Returns:
-        One row an image, ``{"title", "panels": [{"image" (H, W, 3), "title", "caption"}]}``.
+        One row per image, ``{"title", "panels": [{"image" (H, W, 3), "title", "caption"}]}``.
     """
     part = 1 if space.index.count[1].sum() else 0
     present = np.flatnonzero(space.index.count[part])

@@ -224,7 +224,7 @@ class Space:
                 raise UserError(
                     f"auxiliary: found {list(self.auxiliary)} without image, but {most} images "
                     "could be drawn; add image, or give one image"
-                    + (" a class" if "class" in self.auxiliary else "")
+                    + (" per class" if "class" in self.auxiliary else "")
                 )
 
 

@@ -1,4 +1,4 @@
-"""Activations: one Zarr group a layer, ``(block, row, *unit)``, written block by block."""
+"""Activations: one Zarr group per layer, ``(block, row, *unit)``, written block by block."""
 
 from __future__ import annotations
 

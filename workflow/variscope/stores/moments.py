@@ -1,4 +1,4 @@
-"""Moments of one shard: one Zarr group a layer, checksummed."""
+"""Moments of one shard: one Zarr group per layer, checksummed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results as users open them: one Zarr group a layer, and the tree of a study's layers."""
+"""Results as users open them: one Zarr group per layer, and the tree of a study's layers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_dataset(path: Path) -> xr.Dataset:
 
 
 def read_study(indices: Path | str) -> xr.DataTree:
-    """Read the layers of a study, a directory ``indices``, into a tree: one node a layer.
+    """Read the layers of a study, a directory ``indices``, into a tree: one node per layer.
 
     The order of the layers is that of the network: it stands in each layer's attributes.
     """

@@ -58,7 +58,7 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
         if kind in designs and designs[kind]["blocks"] < designs["replicates"]:
             raise UserError(
                 f"designs.{kind}.blocks: found {designs[kind]['blocks']}; allowed: at least "
-                f"designs.replicates ({designs['replicates']}), one block a replicate"
+                f"designs.replicates ({designs['replicates']}), one block per replicate"
             )
     for name, variable_set in completed["variable_sets"].items():
         try:

@@ -227,7 +227,7 @@ class Plan:
                     )
 
     def table(self) -> list[dict[str, str]]:
-        """Return one row a study, as text for people."""
+        """Return one row per study, as text for people."""
         rows, source = [], self.published["source"]
         for study in self.studies:
             about = "" if study.exact else "about "

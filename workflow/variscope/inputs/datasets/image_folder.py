@@ -1,7 +1,7 @@
 """A folder of image files: the class is the sub-folder, or there are none.
 
 Parts are sub-folders with the usual names, in any case and spelling (train and valid, Training and
-Testing), each with one folder a class. Of train, valid and test the first two are taken. Without
+Testing), each with one folder per class. Of train, valid and test the first two are taken. Without
 parts all is studied, or split where that is needed. Without sub-folders images have no classes.
 """
 

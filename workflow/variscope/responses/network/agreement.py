@@ -68,7 +68,7 @@ def top_answers(answers: Answers, images: ImageTable, space: Space) -> list[dict
     """Return what is answered most for each class of images that the space draws from.
 
     Returns:
-        One dict a class: ``class``, ``images`` (looked at), ``answers`` as (output, count), the
+        One dict per class: ``class``, ``images`` (looked at), ``answers`` as (output, count), the
         most frequent first, three at most.
     """
     rows = []

@@ -13,7 +13,7 @@ time, but which variable the cycle's k-th is changes from block to block: so its
 twice, in the order of the variables, for each one's own sums, and in the order of the walk, for T_k
 and the pairs, which pass through memory that the cache holds.
 
-Traffic. Of the device's memory a call of B blocks takes, in bytes a unit, with R rows a block, P
+Traffic. Of the device's memory a call of B blocks takes, in bytes per unit, with R rows per block, P
 pairs and S sums,
 
     4 R B  outputs, each once: what reads them again finds them in the cache
@@ -21,15 +21,15 @@ pairs and S sums,
     4 (P + D)  of the cycle at most: pairs' sums and T_k, if the cache does not hold them to the end
     3 B / 16   which units are left to float64: filled, written and read
 
-Beside the outputs that is a fixed sum a call, so a call should have many blocks. For 8 variables,
+Beside the outputs that is a fixed sum per call, so a call should have many blocks. For 8 variables,
 
     B               4    16    32    64   256
     cycle        18 %  47 %  64 %  78 %  93 %  of what is moved are outputs
     star         25 %  57 %  73 %  84 %  95 %
 
-Of the cache alone the cycle takes two more readings of the outputs, and 16 bytes a variable, unit
+Of the cache alone the cycle takes two more readings of the outputs, and 16 bytes per variable, unit
 and block for the pairs and T_k; the star one more reading, of up to 12 variables, and every call
-16 bytes a sum and unit for each group of blocks.
+16 bytes per sum and unit for each group of blocks.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 from variscope.estimators import Layout
 from variscope.estimators.layout import GROUP, LARGE, SMALL
 
-# One unit a thread: a thread then reads again only what it wrote itself, and needs no barrier.
+# One unit per thread: a thread then reads again only what it wrote itself, and needs no barrier.
 _WARPS = 4
 _UNITS = 32 * _WARPS
 

@@ -1,1 +1,1 @@
-"""One shard of an evaluation: a file a way of keeping it, each with one function `store`."""
+"""One shard of an evaluation: one file per way of keeping it, each with one function `store`."""

@@ -25,7 +25,7 @@ def store(
     """Evaluate replicates of a design and write every layer's outputs.
 
     Args:
-        folder: gets one Zarr group a layer, ``<layer>.zarr`` (`variscope.inputs.axes.file_name`).
+        folder: gets one Zarr group per layer, ``<layer>.zarr`` (`variscope.inputs.axes.file_name`).
         evaluator: network, layers and space.
         design: whose replicates are evaluated.
         replicates: their numbers, in order.

@@ -13,8 +13,8 @@ time, but which variable the cycle's k-th is changes from block to block: so its
 twice, in the order of the variables, for each one's own sums, and in the order of the walk, for T_k
 and the pairs, which pass through memory that the cache holds.
 
-Traffic. Of the device's memory a call of B blocks takes, in bytes per unit, with R rows per block, P
-pairs and S sums,
+Traffic. Of the device's memory a call of B blocks takes, in bytes per unit, with R rows per block,
+P pairs and S sums,
 
     4 R B  outputs, each once: what reads them again finds them in the cache
     16 S   totals, read and written once

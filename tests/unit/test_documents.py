@@ -257,6 +257,15 @@ def test_every_command_names_targets_and_options_that_there_are() -> None:
     assert {"plan", "indices", "analyses", "figures", "report"} <= rules
 
 
+def test_pre_commit_names_what_make_check_runs() -> None:
+    recipe = re.findall(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    checks = re.findall(r"\$\(BIN\)/(.*)", recipe[0])
+    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert local["repo"] == "local"
+    assert len(checks) == 5 and set(checks) <= {hook["entry"] for hook in local["hooks"]}
+    assert {hook["language"] for hook in local["hooks"]} == {"system"}
+
+
 def test_the_citation_parses_and_is_of_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == variscope.__version__

@@ -6,7 +6,7 @@ import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from variscope import __version__
+from variscope.version import __version__
 
 _PACKAGES = ("numpy", "scipy", "numba", "zarr", "xarray", "torch", "torchvision", "snakemake")
 

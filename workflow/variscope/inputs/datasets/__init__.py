@@ -1,4 +1,4 @@
-"""The kinds of data sets: one file a kind, registered by one decorator.
+"""The kinds of data sets: one file per kind, registered by one decorator.
 
 A new kind is a module in this package with a function that opens it:
 

@@ -1,6 +1,7 @@
 """Coverage and width of the intervals of hard units, against exact truth by enumeration.
 
-Run it by ``python -m benchmarks.coverage``.
+Run it by ``python -m benchmarks.coverage``. With ``--stopping`` it is the coverage of intervals at
+which a study stops because they are narrow (`benchmarks.stopping`), a table of its own.
 
 `linearised` is the t interval of the linearised ratio, as this package had it and as is usual;
 `coverage` that of what it reports now (`variscope.estimators.intervals`, `guards`, `differences`).
@@ -28,6 +29,7 @@ from variscope.estimators import (
 from variscope.estimators.intervals import lengthening
 from variscope.vocabulary import FINE
 
+from benchmarks import stopping
 from benchmarks.hard_units import Family, families
 from benchmarks.measuring import Row, arguments, write
 
@@ -96,7 +98,13 @@ class Key:
 
 def main(given: Sequence[str] | None = None) -> list[Row]:
     """Run the benchmark and return its table."""
-    options = arguments((__doc__ or "").splitlines()[0], given)
+    options = arguments(
+        (__doc__ or "").splitlines()[0],
+        given,
+        stopping="of intervals at which a study stops because they are narrow",
+    )
+    if options.stopping:
+        return stopping.table(options)
     seeds = 2 if options.quick else 400
     rows: list[Row] = []
     for family in families():

@@ -25,14 +25,18 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def arguments(about: str, given: Sequence[str] | None) -> argparse.Namespace:
+def arguments(about: str, given: Sequence[str] | None, **switches: str) -> argparse.Namespace:
     """Read the command line: ``--quick`` for a smoke run, ``--output`` for the tables' folder.
+
+    A benchmark's own switches are given by their names, with what they say of themselves.
 
     A quick run measures nothing worth keeping: its tables are kept only where a folder is given.
     """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
     parser.add_argument("--output", type=Path, default=None, help="folder of the tables")
+    for name, about_it in switches.items():
+        parser.add_argument(f"--{name}", action="store_true", help=about_it)
     options = parser.parse_args(given)
     if options.output is None and not options.quick:
         options.output = RESULTS

@@ -15,7 +15,7 @@ COMMANDS = (
     "estimators", "memory", "evaluations", "intervals", "coverage", "differences", "peers",
     "evaluation", "disk", "scaling", "extrapolate", "transit",
 )  # fmt: skip
-FOR_THE_OTHERS = ("measuring", "rivals", "networks", "hard_units")
+FOR_THE_OTHERS = ("measuring", "rivals", "networks", "hard_units", "stopping")
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +44,19 @@ def test_a_benchmark_runs_and_says_on_what(name: str, tmp_path: Path):
     text = (tmp_path / f"{name}.md").read_text()
     assert "Measured on" in text and "Python" in text and "cores" in text
     assert rows and len(rows) == sum(line.startswith("| ") for line in text.splitlines()) - 2
+
+
+def test_coverage_under_stopping_is_a_table_of_its_own(tmp_path: Path):
+    module = importlib.import_module("benchmarks.coverage")
+    module.main(["--stopping", "--quick", "--output", str(tmp_path)])
+    with (tmp_path / "stopping.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {"unit", "channel", "layer"} == {row["of"] for row in rows}
+    for row in rows:
+        # Whoever waits for a second narrow round never stops earlier.
+        assert float(row["once blocks"]) <= float(row["twice blocks"])
+        assert 0 <= float(row["twice"]) <= 1
+    assert not (tmp_path / "coverage.csv").exists()
 
 
 def test_a_quick_run_keeps_nothing_unless_told_where(capsys: pytest.CaptureFixture[str]):

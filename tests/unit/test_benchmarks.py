@@ -14,6 +14,7 @@ from tiny import REPOSITORY
 COMMANDS = (
     "estimators", "memory", "evaluations", "intervals", "coverage", "differences", "peers",
     "evaluation", "disk", "scaling", "extrapolate", "transit",
+    "compiling",
 )  # fmt: skip
 FOR_THE_OTHERS = ("measuring", "rivals", "networks", "hard_units", "stopping")
 
@@ -37,7 +38,17 @@ def test_every_command_is_tested():
 
 @pytest.mark.parametrize(
     "name",
-    ["evaluations", "intervals", "coverage", "differences", "peers", "disk", "scaling", "transit"],
+    [
+        "evaluations",
+        "intervals",
+        "coverage",
+        "differences",
+        "peers",
+        "disk",
+        "scaling",
+        "transit",
+        "compiling",
+    ],
 )
 def test_a_benchmark_runs_and_says_on_what(name: str, tmp_path: Path):
     rows = run(name, tmp_path)

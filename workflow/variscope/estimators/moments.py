@@ -105,17 +105,18 @@ class Moments:
         flat = np.ascontiguousarray(outputs).reshape(evaluations, -1)
         if rows.size and not 0 <= rows.min() <= rows.max() < evaluations:
             raise ValueError(f"rows name evaluations beyond the {evaluations} that are given")
-        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        row_evaluations = np.ascontiguousarray(rows, dtype=np.int64)
         sums = self.sums[at].reshape(layout.sum_rows, -1)
         if layout.design == "cycle":
             if order.shape != (blocks, layout.variables):
                 raise ValueError(
                     f"order has shape {order.shape}, expected {(blocks, layout.variables)}"
                 )
-            order = np.ascontiguousarray(order, dtype=np.int64)
-            add_cycle(flat, rows, order, layout.pair_table(), sums, self.pair_counts[at])
+            variables = np.ascontiguousarray(order, dtype=np.int64)
+            table, counts = layout.pair_table(), self.pair_counts[at]
+            add_cycle(flat, row_evaluations, variables, table, sums, counts)
         else:
-            add_star(flat, rows, sums)
+            add_star(flat, row_evaluations, sums)
             self.pair_counts[at] += blocks
         self.moved[at] += moved_steps(layout, rows, order)
         self.blocks[at] += blocks

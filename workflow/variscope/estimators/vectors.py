@@ -148,6 +148,41 @@ def is_nonzero(typingctx: Any, a: Any) -> Any:
 
 
 @_intrinsic
+def less(typingctx: Any, a: Any, b: Any) -> Any:
+    """Return 1 where a lane is less than the other's, 0 elsewhere (so too where one is NaN)."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = args[0].type
+        one = _every(kind, builder, ir.Constant(kind.element, 1.0))
+        return builder.select(builder.fcmp_ordered("<", *args), one, ir.Constant(kind, None))
+
+    return (signature(a, a, b), generate) if isinstance(a, Vector) and a == b else None
+
+
+@_intrinsic
+def where_zero(typingctx: Any, mask: Any, a: Any) -> Any:
+    """Return a vector where another is 0, and 0 elsewhere."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        zero = ir.Constant(args[0].type, None)
+        return builder.select(builder.fcmp_ordered("==", args[0], zero), args[1], zero)
+
+    return (signature(a, mask, a), generate) if isinstance(a, Vector) and a == mask else None
+
+
+@_intrinsic
+def any_nonzero(typingctx: Any, a: Any) -> Any:
+    """Return whether any lane is not 0."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        unequal = builder.fcmp_unordered("!=", args[0], ir.Constant(args[0].type, None))
+        lanes = builder.bitcast(unequal, ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", lanes, ir.Constant(lanes.type, 0))
+
+    return (signature(types.boolean, a), generate) if isinstance(a, Vector) else None
+
+
+@_intrinsic
 def fetch(typingctx: Any, array: Any, at: Any) -> Any:
     """Tell the processor that entry ``at`` of a contiguous array will be read soon.
 

@@ -22,10 +22,25 @@ from variscope.study.preflight import preflight
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+MANUAL = (ROOT / "docs" / "manual.md").read_text()
+# What a reader follows: links, paths and commands are those of the repository.
+PAGES = {
+    path: path.read_text()
+    for path in (
+        ROOT / "README.md",
+        *sorted(ROOT.glob("docs/*.md")),
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "config" / "README.md",
+        ROOT / "benchmarks" / "README.md",
+        ROOT / "resources" / "README.md",
+    )
+}
 CONFIG_README = (ROOT / "config" / "README.md").read_text()
 DOCUMENTS = [
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/*.py"),
+    *ROOT.glob("docs/*.md"),
+    ROOT / ".pre-commit-config.yaml",
     *ROOT.glob("config/*.*"),
     *ROOT.glob("config/paper/*"),
     *ROOT.glob("envs/*"),
@@ -73,8 +88,8 @@ OURS = [
 EXPERIMENT = block_with("experiment:", fenced(README, "yaml"))
 NETWORK = block_with("def network", fenced(README, "python"))
 POSTERIZE = block_with("def posterize", fenced(README, "python"))
-COMPARING = block_with("variscope.difference(", fenced(README, "python"))
-READING = block_with("open_zarr", fenced(README, "python"))
+COMPARING = block_with("variscope.difference(", fenced(MANUAL, "python"))
+READING = block_with("open_zarr", fenced(MANUAL, "python"))
 
 
 @pytest.mark.parametrize("key", settings())
@@ -184,11 +199,11 @@ def test_the_readme_s_own_images_and_model_pass_every_check(tmp_path: Path) -> N
     assert drawn["brightness"] == [{"name": "factor", "low": 0.5, "high": 1.5, "unit": ""}]
 
 
-def test_the_readme_s_python_example_makes_a_study_and_its_picture(
+def test_the_manual_s_python_example_makes_a_study_and_its_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     example = (ROOT / "docs" / "example.py").read_text()
-    assert example in fenced(README, "python")
+    assert example in fenced(MANUAL, "python")
     for full, small in SMALL.items():
         assert example.count(full) == 1
         example = example.replace(full, small)
@@ -207,7 +222,7 @@ def test_the_readme_s_python_example_makes_a_study_and_its_picture(
     sizes = {Image.open(path / "docs" / "summary.png").size for path in (tmp_path, ROOT)}
     assert len(sizes) == 1
 
-    # What the README reads of the embedded study, it can read of this one.
+    # What the manual reads of the embedded study, it can read of this one.
     path = re.findall(r'open_zarr\("(.*?)"\)', READING)[0]
     write_dataset(tmp_path / path, names["study"]["stage3"].to_dataset())
     exec(READING, names)
@@ -218,20 +233,33 @@ def test_the_readme_s_python_example_makes_a_study_and_its_picture(
     exec(COMPARING, names)
 
 
-def test_every_path_that_the_readme_links_to_is_there() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", README)
-    assert links
-    headings = {
+def headings(text: str) -> set[str]:
+    """The anchors of a page's headings."""
+    return {
         re.sub(r"[^a-z0-9 _-]", "", line.lstrip("#").strip().lower()).replace(" ", "-")
-        for line in README.splitlines()
+        for line in re.sub(r"```.*?```", "", text, flags=re.DOTALL).splitlines()
         if line.startswith("#")
     }
-    for path, anchor in links:
-        assert not path or (ROOT / path).is_file(), path
-        assert not anchor or anchor in headings, anchor
-    for path in re.findall(r"`((?:docs|envs|profiles|config)/[\w./-]+)`", README):
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_and_path_of_a_page_is_there(page: Path) -> None:
+    text = PAGES[page]
+    for link, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text):
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        assert not anchor or anchor in headings(target.read_text()), (link, anchor)
+    for picture in re.findall(r'<img src="(.*?)"', text):
+        assert (page.parent / picture).is_file(), picture
+    for path in re.findall(r"`((?:docs|envs|profiles|config|tests|workflow)/[\w./-]+)`", text):
         if path != "config/flowers.yaml":  # what the reader writes
             assert (ROOT / path).exists(), path
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\(([^)#]+)", README))
+    assert {str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md")} <= linked
+    assert {"CONTRIBUTING.md", "config/README.md", "benchmarks/README.md"} <= linked
 
 
 def test_every_command_names_targets_and_options_that_there_are() -> None:
@@ -243,7 +271,7 @@ def test_every_command_names_targets_and_options_that_there_are() -> None:
         )
     )
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    text = README + CONFIG_README
+    text = "\n".join(PAGES.values())
     lines = "\n".join([*fenced(text, "bash"), *re.findall(r"`([^`\n]+)`", text)])
     made = re.findall(r"^make (\w+)", lines, re.MULTILINE)
     assert made and set(made) <= targets
@@ -251,7 +279,7 @@ def test_every_command_names_targets_and_options_that_there_are() -> None:
     assert commands
     for command in commands:
         options = "cores|configfile|config|report|workflow-profile"
-        words = re.sub(rf"--(?:{options}) \S+", "", command).split()
+        words = re.sub(rf"--(?:{options}) \S+|#.*", "", command).split()
         named = {word for word in words if not word.startswith("-")}
         assert named <= rules, command
     assert {"plan", "indices", "analyses", "figures", "report"} <= rules

@@ -15,7 +15,7 @@ from variscope.estimators import Layout
 from variscope.inputs.layers import capture
 from variscope.responses.network.device import repeatable
 from variscope.responses.network.evaluator import Evaluator
-from variscope.responses.network.sums import layer_sums
+from variscope.responses.network.sums import DeviceSums, HostSums, layer_sums
 
 from benchmarks.measuring import Row, arguments, seconds, write
 from benchmarks.networks import NAMES, SETS, design, evaluator, photographs
@@ -61,7 +61,6 @@ def main(given: Sequence[str] | None = None) -> list[Row]:
 def _steps(of: Evaluator, blocks: Blocks, repeats: int) -> Row:
     """Time the whole and each step on the same blocks, milliseconds an evaluated image."""
     layout = Layout("cycle", blocks.order.shape[1])
-    sums = {layer.name: layer_sums(layout, 0, layer.shape, of.device) for layer in of.layers}
     batches = list(of._batches(blocks))
     pixels = [of.images.load(batch.ids) for batch in batches]
     with torch.inference_mode():
@@ -74,7 +73,11 @@ def _steps(of: Evaluator, blocks: Blocks, repeats: int) -> Row:
     most = max(map(len, ready))
     kept = {layer.name: torch.zeros((most, *layer.shape), device=of.device) for layer in of.layers}
 
+    def empty() -> dict[str, HostSums | DeviceSums]:
+        return {layer.name: layer_sums(layout, 0, layer.shape, of.device) for layer in of.layers}
+
     def everything(with_moments: bool) -> None:
+        sums = empty()
         for evaluated in of.replicate(blocks):
             if with_moments:
                 for layer, outputs in evaluated.outputs.items():
@@ -101,6 +104,7 @@ def _steps(of: Evaluator, blocks: Blocks, repeats: int) -> Row:
             channels_last()
 
     def moments() -> None:
+        sums = empty()
         for batch in batches:
             for layer in of.layers:
                 sums[layer.name].update(

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 from variscope.designs import Design
 from variscope.inputs.images import open_images
-from variscope.inputs.layers import probe
+from variscope.inputs.layers import outputs_of_all, probe
 from variscope.inputs.models import build
 from variscope.inputs.normalisation import MEAN, STD
 from variscope.inputs.spaces import make_space
@@ -74,7 +74,7 @@ def evaluator(name: str, variable_set: str, images: ImageTable) -> Evaluator:
         images,
         mean=MEAN,
         std=STD,
-        batch_size=batch_size_for(sum(layer.units for layer in layers), device),
+        batch_size=batch_size_for(outputs_of_all(network, (3, 224, 224)), device),
         device=device,
         softmax=model["softmax"],
     )

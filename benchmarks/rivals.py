@@ -154,6 +154,7 @@ def _stored(outputs: Floats, summed: bool) -> Callable[[], object]:
         unit=table.shape[2:],
         dims=("neuron",),
         replicate=np.zeros(len(table), np.int64),
+        number=np.arange(len(table)),
         order=order,
         attributes={"design": "cycle", "number_of_variables": VARIABLES, "blocks_at_once": 64},
     )
@@ -163,7 +164,7 @@ def _stored(outputs: Floats, summed: bool) -> Callable[[], object]:
     def run() -> object:
         assert folder.name  # it lives as long as this call may come
         reader = ActivationsReader(path)
-        return sum_activations(reader) if summed else [None for _ in reader]
+        return list(sum_activations(reader)) if summed else [None for _ in reader]
 
     return run
 

@@ -227,6 +227,7 @@ def test_channels_are_compared_entry_by_entry_or_one_selected(tmp_path):
     maps = Moments(
         moments.layout,
         moments.replicates,
+        moments.first,
         moments.blocks,
         np.repeat(moments.sums[..., None, None], 2, axis=3),
         moments.pair_counts,
@@ -324,6 +325,7 @@ def test_the_summary_has_rows_of_groups_for_layers_and_channels():
     maps = Moments(
         moments.layout,
         moments.replicates,
+        moments.first,
         moments.blocks,
         moments.sums[..., None, None],
         moments.pair_counts,

@@ -36,7 +36,8 @@ def write_activations(target: Path) -> None:
     with new_directory(target) as folder:
         writer = activations.ActivationsWriter(
             folder / "layer.zarr", blocks=16, rows=8, unit=UNIT, dims=DIMS,
-            replicate=np.zeros(16, np.int64), order=np.zeros((16, 4), np.int64), attributes={},
+            replicate=np.zeros(16, np.int64), number=np.arange(16),
+            order=np.zeros((16, 4), np.int64), attributes={},
         )  # fmt: skip
         for block in noise(16, 8, *UNIT).astype(np.float32):
             writer.append(block[None])
@@ -48,7 +49,7 @@ def write_sums(target: Path) -> None:
     moments = Moments.zeros(layout, list(range(8)), UNIT)
     moments.sums[...] = noise(*moments.sums.shape)
     with new_directory(target) as folder:
-        write_moments(folder / "layer.zarr", moments, DIMS)
+        write_moments(folder / "layer.zarr", [moments], DIMS)
 
 
 def write_indices(target: Path) -> None:

@@ -33,11 +33,11 @@ from variscope.study.shards import activations
 
 AUXILIARY = ("order", "class", "image")
 NAMES = ["rolling", "hflip", *AUXILIARY]
-SHARDS = {"replicates-000-001": (0, 1), "replicates-002-002": (2,)}
+SHARDS = {"first": ((0, 1), 0, 8), "other": ((2,), 0, 4), "rest": ((2,), 4, 8)}
 
 
 def store_study(folder: Path, design: str) -> None:
-    """Evaluate and store a small real network in two shards, as the workflow's rules do."""
+    """Evaluate and store a small real network in three shards, as the workflow's rules do."""
     images, labels = photographs()
     table = table_from_arrays(images, labels)
     space = Space(
@@ -53,15 +53,15 @@ def store_study(folder: Path, design: str) -> None:
         model, layers, space, table, mean=(0.5,) * 3, std=(0.25,) * 3, batch_size=64
     )
     points = Design(design, space.groups, 24, 3, seed=2)
-    for name, replicates in SHARDS.items():
-        activations.store(folder / "activations" / name, evaluator, points, replicates)
+    for name, rectangle in SHARDS.items():
+        activations.store(folder / "activations" / name, evaluator, points.part(*rectangle))
     for number, layer in enumerate(layers):
         readers = [
             ActivationsReader(folder / "activations" / name / f"{layer.name}.zarr")
             for name in SHARDS
         ]
-        moments = merge([sum_activations(reader) for reader in readers])
-        attributes = {"layer": layer.name, "layer_number": number}
+        moments = merge([part for reader in readers for part in sum_activations(reader)])
+        attributes = {"layer": layer.name, "layer_number": number, "shards": list(SHARDS)}
         dataset = layer_dataset([moments], NAMES, readers[0].dims, 0.95, attributes)
         (folder / "indices").mkdir(exist_ok=True)
         write_dataset(folder / "indices" / f"{layer.name}.zarr", dataset)
@@ -228,6 +228,7 @@ def test_units_are_read_whatever_the_chunks(
 
 
 def write(path: Path, values: np.ndarray, replicate: np.ndarray, **attributes: object) -> None:
+    number = np.concatenate([np.arange(n) for n in np.unique(replicate, return_counts=True)[1]])
     given = {"design": "star", "number_of_variables": 2, "seed": 1} | attributes
     writer = ActivationsWriter(
         path,
@@ -236,6 +237,7 @@ def write(path: Path, values: np.ndarray, replicate: np.ndarray, **attributes: o
         unit=values.shape[2:],
         dims=("channel", "y", "x"),
         replicate=np.asarray(replicate, dtype=np.int64),
+        number=number,
         order=np.zeros((len(values), 0), dtype=np.int64),
         attributes=given,
     )
@@ -263,7 +265,7 @@ def test_a_cycle_is_refused_since_its_rows_are_not_salibs(stored: Path):
     with pytest.raises(UserError, match=r"cycle: .*only the star's rows are SALib's"):
         read_star(stored / "cycle", "0")
     with pytest.raises(UserError, match=r"0\.zarr: .*only the star's rows are SALib's"):
-        StarTable([stored / "cycle/activations/replicates-002-002/0.zarr"])
+        StarTable([stored / "cycle/activations/rest/0.zarr"])
 
 
 def test_an_unknown_layer_is_answered_with_those_that_are_there(stored: Path, tmp_path: Path):
@@ -280,16 +282,19 @@ def test_a_study_that_kept_no_outputs_says_which_setting_keeps_them(study: Path)
 
 
 def test_a_lost_shard_is_missed(study: Path):
-    shutil.rmtree(study / "activations" / "replicates-002-002")
-    with pytest.raises(UserError, match=r"found 2 replicates, 16 blocks .* of 3 replicates, 24"):
+    shutil.rmtree(study / "activations" / "rest")
+    with pytest.raises(UserError, match=r"found 3 replicates, 20 blocks .* of 3 replicates, 24"):
         read_star(study, "0")
 
 
-def test_a_shard_left_over_from_another_plan_is_named(study: Path):
+def test_a_shard_left_over_from_another_plan_is_not_read(study: Path):
     folder = study / "activations"
-    shutil.copytree(folder / "replicates-000-001", folder / "replicates-000-002")
-    with pytest.raises(UserError, match=r"holds replicate 0, which .* holds as well; delete"):
-        read_star(study, "0")
+    shutil.copytree(folder / "first", folder / "left")
+    _, table = read_star(study, "0")
+    assert len(table) == 24 * 12
+    twice = [folder / name / "0.zarr" for name in ("first", "left")]
+    with pytest.raises(UserError, match=r"holds block 0 of replicate 0, which .*; delete"):
+        StarTable(twice)
 
 
 def test_shards_of_two_studies_are_not_joined(tmp_path: Path):
@@ -302,7 +307,7 @@ def test_shards_of_two_studies_are_not_joined(tmp_path: Path):
 
 def test_what_a_killed_job_left_half_written_is_not_read(study: Path):
     folder = study / "activations"
-    shutil.copytree(folder / "replicates-000-001", folder / ".partial.replicates-000-001")
+    shutil.copytree(folder / "first", folder / ".partial.first")
     _, table = read_star(study, "2")
     assert len(table) == 24 * 12
 
@@ -310,7 +315,7 @@ def test_what_a_killed_job_left_half_written_is_not_read(study: Path):
 @pytest.mark.parametrize("damage", ["flip", "remove"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_damage_is_an_error_that_names_the_file(study: Path, damage: str, when: str):
-    shard = study / "activations" / "replicates-002-002"
+    shard = study / "activations" / "rest"
     file = next(f for f in (shard / "2.zarr/activations/c").rglob("*") if f.is_file())
     table = read_star(study, "2")[1] if when == "after" else None
     if damage == "flip":

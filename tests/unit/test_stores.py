@@ -9,7 +9,8 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from variscope.errors import UserError
-from variscope.estimators import Layout, Moments
+from variscope.estimators import Layout, Moments, merge
+from variscope.estimators.spine import Spine
 from variscope.indices.layer import layer_dataset
 from variscope.indices.sums import sum_activations
 from variscope.stores import activations as activation_store
@@ -40,6 +41,7 @@ def write_activations(path: Path, values: np.ndarray, pieces: tuple[int, ...] = 
         unit=values.shape[2:],
         dims=("channel", "y", "x"),
         replicate=np.repeat([3, 4], blocks // 2),
+        number=np.tile(np.arange(blocks // 2), 2),
         order=orders(blocks),
         attributes={"design": "cycle", "number_of_variables": 3, "blocks_at_once": 2},
     )
@@ -115,11 +117,13 @@ def test_activations_come_back_whatever_the_pieces_and_chunks(
     assert_array_equal(np.concatenate([r.order for r in read]), orders())
     assert [r.replicate for r in read] == sorted(r.replicate for r in read)
     assert reader.dims == ("channel", "y", "x")
-    moments = sum_activations(reader)
-    whole = Moments.zeros(LAYOUT, [3, 4], (4, 3, 2))
-    for first, stop in ((0, 2), (2, 4), (4, 5), (5, 7), (7, 9), (9, 10)):  # as evaluated
-        whole.update(3 if first < 5 else 4, values[first:stop], orders()[first:stop])
-    assert_array_equal(moments.sums, whole.rounded().sums)
+    moments = merge(list(sum_activations(reader)))
+    for at, first in enumerate((0, 5)):
+        spine = Spine(LAYOUT, 3 + at, (4, 3, 2))
+        for start, stop in ((0, 1), (1, 2), (2, 4), (4, 5)):  # as evaluated
+            cell = slice(first + start, first + stop)
+            spine.update(values[cell], orders()[cell])
+        assert_array_equal(moments.sums[at], spine.moments()[0].sums[0])
 
 
 def test_sums_are_rounded_as_float32_is_over_the_range_of_float64():
@@ -141,10 +145,10 @@ def test_slabs_give_the_dataset_of_the_whole(tmp_path: Path, unit: tuple[int, ..
     for at in range(2):  # one replicate per shard, the last first
         part = {
             name: getattr(moments, name)[1 - at : 2 - at]
-            for name in ("replicates", "blocks", "sums", "pair_counts")
+            for name in ("replicates", "first", "blocks", "sums", "pair_counts", "moved")
         }
         halves.append(tmp_path / f"{at}.zarr")
-        write_moments(halves[-1], replace(moments, **part), dims)
+        write_moments(halves[-1], [replace(moments, **part)], dims)
     reader = MomentsReader(*halves)
     assert_array_equal(reader.read().sums, moments.sums)
     slabs = list(reader.slabs(2 * 8 * 2 * LAYOUT.sum_rows * int(np.prod(unit[1:]))))
@@ -178,11 +182,11 @@ def test_zeros_are_written_and_not_left_to_a_fill_value(tmp_path: Path):
 
 def test_moments_come_back_to_the_last_bit(tmp_path: Path):
     moments = some_moments()
-    write_moments(tmp_path / "conv.zarr", moments, ("channel", "y", "x"))
+    write_moments(tmp_path / "conv.zarr", [moments], ("channel", "y", "x"))
     reader = MomentsReader(tmp_path / "conv.zarr")
     read, dims = reader.read(), reader.dims
     assert read.layout == moments.layout and dims == ("channel", "y", "x")
-    for name in ("replicates", "blocks", "sums", "pair_counts"):
+    for name in ("replicates", "first", "blocks", "sums", "pair_counts", "moved"):
         assert_array_equal(getattr(read, name), getattr(moments, name))
 
 
@@ -231,7 +235,7 @@ def test_damage_is_an_error_that_names_the_file(tmp_path: Path, kind: str, damag
         write_activations(path, outputs())
         victim, read = "activations", lambda: list(ActivationsReader(path))
     elif kind == "moments":
-        write_moments(path, some_moments(), ("channel", "y", "x"))
+        write_moments(path, [some_moments()], ("channel", "y", "x"))
         victim, read = "sums", lambda: MomentsReader(path).read()
     else:
         write_dataset(path, dataset())

@@ -40,13 +40,13 @@ def test_sums_on_the_device_are_those_of_the_kernel(
     outputs[:, :, 3] += 1000
     order = rng.permuted(np.tile(np.arange(variables), (12, 1)), axis=1)
     kernel = Moments.zeros(layout, [5], (4, 3, 2))
-    sums = DeviceSums(layout, 5, (4, 3, 2), torch.device(device), add)
+    sums = DeviceSums(layout, 5, (4, 3, 2), torch.device(device), add, start=16)
     for start, stop in ((0, 5), (5, 12)):
         kernel.update(5, outputs[start:stop], order[start:stop])
         rows = np.arange((stop - start) * layout.rows).reshape(-1, layout.rows)
         flat = outputs[start:stop].reshape(-1, 4, 3, 2)
         sums.update(torch.from_numpy(flat).to(device), rows, order[start:stop])
-    moments = sums.moments()
+    (moments,) = sums.moments()
     scale = np.abs(kernel.sums).max(axis=(3, 4), keepdims=True)
     assert_allclose(moments.sums / (scale + 1e-300), kernel.sums / (scale + 1e-300), atol=1e-5)
     for name in ("replicates", "blocks", "pair_counts"):
@@ -58,9 +58,9 @@ def test_a_spoiled_unit_spoils_no_other():
     outputs = torch.randn(24, 2, generator=torch.Generator().manual_seed(0))
     outputs[0, 1] = torch.nan
     order = np.tile(np.arange(3), (4, 1))
-    sums = DeviceSums(layout, 0, (2,), torch.device("cpu"))
+    sums = DeviceSums(layout, 0, (2,), torch.device("cpu"), start=4)
     sums.update(outputs, np.arange(24).reshape(4, 6), order)
-    finite = np.isfinite(sums.moments().sums[0])
+    finite = np.isfinite(sums.moments()[0].sums[0])
     assert finite[:, 0].all() and not finite[layout.sums["total"], 1].any()
 
 
@@ -82,7 +82,7 @@ def test_where_triton_is_missing_torch_sums(
 
 def test_a_kernel_that_sums_otherwise_is_not_taken():
     def by_torch(layout, outputs, rows, order, sums):
-        inner = DeviceSums(layout, 0, (outputs.shape[1],), outputs.device)
+        inner = DeviceSums(layout, 0, (outputs.shape[1],), outputs.device, start=32)
         inner.update(outputs, rows, order)
         sums += inner._sums
 

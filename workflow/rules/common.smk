@@ -21,6 +21,7 @@ from variscope.study.experiment import (
 )
 from variscope.study.jobs import WORKFLOW_PROCESS, hold
 from variscope.study.plan import LAYER_PICTURES, STUDY_PICTURES
+from variscope.study.sharding import NAMES as SHARDS, Shard
 
 # Snakemake starts scripts by the interpreter's path, unquoted.
 if any(letter.isspace() for letter in sys.executable):

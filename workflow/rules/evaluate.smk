@@ -1,4 +1,4 @@
-# Evaluation: the network on the rows of a design, in shards of whole replicates.
+# Evaluation: the network on the rows of a design, in shards of some blocks of some replicates.
 # in:  the images and the model
 # out: activations/<shard>/<layer>.zarr, (block, row, *unit), and what it cost; with storage: moments
 #      the sums of the outputs instead, moments/<shard>/<layer>.zarr, and no output is kept
@@ -28,16 +28,13 @@ rule evaluate:
         dataset=EXPERIMENT.dataset,
         model=lambda wildcards: EXPERIMENT.model(wildcards.model),
         variable_set=lambda wildcards: EXPERIMENT.variable_set(wildcards.set),
-        design=lambda wildcards: {
+        # Of its rows a shard's name says all: those of a smaller study are those of a larger.
+        part=lambda wildcards: {
             "kind": wildcards.design,
-            "blocks": study_of(wildcards).blocks,
-            "replicates": study_of(wildcards).replicates,
+            "replicates": Shard.of(wildcards.shard).replicates,
+            "start": Shard.of(wildcards.shard).start,
+            "stop": Shard.of(wildcards.shard).stop,
         },
-        replicates=lambda wildcards: next(
-            shard.replicates
-            for shard in study_of(wildcards).shards
-            if shard.name == wildcards.shard
-        ),
         # Apart from what follows from resources, in which Snakemake looks for no changes.
         evaluation={
             key: EXPERIMENT.config["evaluation"][key]

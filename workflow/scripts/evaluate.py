@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from snakemake.iocontainers import Snakemake
-from variscope.designs import Design
+from variscope.designs import DesignPart
 from variscope.inputs.axes import Layer
 from variscope.inputs.images import reopen_images
 from variscope.inputs.opening import open_network
@@ -47,19 +47,17 @@ with job(snakemake.log[0]):
         compile=evaluation["compile"],
         memory=model["memory"],
     )
-    design = Design(groups=space.groups, seed=dataset["seed"], **snakemake.params.design)
-    replicates = snakemake.params.replicates
-    rows = design.rows * sum(design.sizes[replicate] for replicate in replicates)
+    part = DesignPart(groups=space.groups, seed=dataset["seed"], **snakemake.params.part)
     with (
         repeatable(evaluation["threads"]),
-        Progress(rows, "images") as progress,
+        Progress(part.blocks * part.rows, "images") as progress,
         new_directory(snakemake.output.stored) as folder,
     ):
         shards = importlib.import_module(f"variscope.study.shards.{snakemake.params.storage}")
-        cost = shards.store(folder, evaluator, design, replicates, progress)
+        cost = shards.store(folder, evaluator, part, progress)
         cost |= {"device": name_of(evaluator.device), "batch_size": snakemake.params.at_once}
         if evaluation["precision"] != "float32":
-            cost["noise_floor"] = evaluator.noise_floor(design.replicate(replicates[0]))
+            cost["noise_floor"] = evaluator.noise_floor(part.blocks_of(part.replicates[0]))
             LOG.info("shares of variance that are rounding: %s", cost["noise_floor"])
     with new_file(snakemake.output.cost) as file:
         file.write_text(json.dumps(cost, indent=1))

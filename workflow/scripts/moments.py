@@ -15,5 +15,5 @@ snakemake: Snakemake
 with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
     for path in sorted(Path(snakemake.input[0]).glob("*.zarr")):
         reader = ActivationsReader(path)
-        write_moments(folder / path.name, sum_activations(reader), reader.dims)
+        write_moments(folder / path.name, list(sum_activations(reader)), reader.dims)
         LOG.info("%s: %d blocks of %s units", path.name, len(reader.replicate), reader.unit)

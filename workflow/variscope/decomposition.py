@@ -19,7 +19,7 @@ from variscope.errors import UserError
 from variscope.estimators import Layout, Moments, merge
 from variscope.indices.layer import layer_dataset
 from variscope.inputs.images import table_from_arrays
-from variscope.inputs.layers import probe
+from variscope.inputs.layers import outputs_of_all, probe
 from variscope.inputs.models import initialise, plain
 from variscope.inputs.normalisation import MEAN, STD, carried_normalisation, per_channel
 from variscope.inputs.spaces import auxiliary_of, entry_augmentation
@@ -85,7 +85,7 @@ def decompose(
         channels: that the network gets, 3 or 1: one is repeated three times, three become gray.
         mean, std: of each channel, the normalisation of the model's images in [0, 1]; may be left
             out only where the model carries them as timm's do, in `pretrained_cfg`.
-        batch_size: images of one forward pass; by default bounded by the memory of the outputs.
+        batch_size: images of one forward pass; by default fewer for larger networks and images.
         device: "cpu", "cuda", or None for a GPU where there is one.
         progress: show a bar.
         threads: of torch on the CPU, for as long as this runs. One is what the workflow takes, so
@@ -148,7 +148,7 @@ def decompose(
             table,
             mean=normal[0],
             std=normal[1],
-            batch_size=batch_size or batch_size_for(sum(layer.units for layer in found), chosen),
+            batch_size=batch_size or batch_size_for(outputs_of_all(network, shape), chosen),
             device=chosen,
             memory=memory,
         )
@@ -271,5 +271,5 @@ def _sum(evaluator: Evaluator, design: Design, progress: bool) -> dict[str, Mome
                 for name, outputs in evaluated.outputs.items():
                     sums[name].update(outputs, evaluated.rows, evaluated.order)
             for name, parts in moments.items():
-                parts.append(sums[name].moments())
+                parts.extend(sums[name].moments())
     return {name: merge(parts) for name, parts in moments.items()}

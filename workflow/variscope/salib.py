@@ -46,19 +46,19 @@ class StarTable:
     dtype = np.dtype(np.float64)
 
     def __init__(self, shards: Sequence[Path]) -> None:
-        """Open the stores of a layer, ordered by replicate.
+        """Open the stores of a layer, ordered by replicate and block.
 
         Args:
-            shards: its groups in ``activations/<shard>/``.
+            shards: its groups in ``activations/<layers>/<shard>/``.
 
         Raises:
             UserError: a store is of a cycle, is damaged, is of another study than the others, or
-                holds a replicate that another holds as well.
+                holds a block that another holds as well.
         """
         if not shards:
             raise ValueError("a table needs one shard at least, found none")
         readers = {path: _open_star(path) for path in shards}
-        ordered = sorted(readers, key=lambda path: int(readers[path].replicate[0]))
+        ordered = sorted(readers, key=lambda path: _first(readers[path]))
         first = readers[ordered[0]]
         for one, other in pairwise(ordered):
             if readers[other].attributes != first.attributes or readers[other].unit != first.unit:
@@ -66,15 +66,24 @@ class StarTable:
                     f"{other}: these outputs are of another study or layer than those of {one}; "
                     "delete the one that is left over"
                 )
-            if readers[one].replicate.max() >= readers[other].replicate.min():
-                raise UserError(
-                    f"{other}: holds replicate {readers[other].replicate.min()}, which {one} holds "
-                    "as well; delete the one that is left over from an earlier run"
-                )
-        self._shards = ordered
+        holder: dict[tuple[int, int], Path] = {}
+        for path in ordered:
+            for block in _blocks(readers[path]):
+                if block in holder:
+                    raise UserError(
+                        f"{path}: holds block {block[1]} of replicate {block[0]}, which "
+                        f"{holder[block]} holds as well; delete the one that is left over from an "
+                        "earlier run"
+                    )
+                holder[block] = path
+        place = {block: row for row, block in enumerate(sorted(holder))}
+        # Of each shard's blocks the places in the table.
+        self._shards = {
+            path: np.array([place[block] for block in _blocks(readers[path])]) for path in ordered
+        }
         self.variables = int(str(first.attributes["number_of_variables"]))
-        self.replicates = [int(n) for path in ordered for n in np.unique(readers[path].replicate)]
-        self.blocks = sum(len(reader.replicate) for reader in readers.values())
+        self.replicates = sorted({replicate for replicate, _ in holder})
+        self.blocks = len(holder)
         self.shape = (self.blocks * (2 * self.variables + 2), *first.unit)
         self.dims = ("row", *first.dims)
 
@@ -100,14 +109,12 @@ class StarTable:
         rows, *units = _basic(key, self.ndim)
         # A view without memory: its shape, and numpy's own words for what is out of bounds.
         unit = np.broadcast_to(np.float64(0), self.shape[1:])[tuple(units)].shape
-        table = np.empty((self.shape[0], *unit))
-        start = 0
-        for path in self._shards:
+        table = np.empty((self.blocks, self.shape[0] // self.blocks, *unit))
+        for path, places in self._shards.items():
             for outputs in _chunks(path, tuple(units)):
-                stop = start + outputs.shape[0] * outputs.shape[1]
-                table[start:stop] = outputs.reshape(stop - start, *unit)
-                start = stop
-        return table[rows]
+                table[places[: len(outputs)]] = outputs
+                places = places[len(outputs) :]
+        return table.reshape(self.shape[0], *unit)[rows]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Read the whole table, as ``numpy.asarray`` asks."""
@@ -135,9 +142,12 @@ def read_star(study: str | Path, layer: str) -> tuple[dict[str, Any], StarTable]
     """
     study = Path(study)
     names, attributes = _described(study, layer)
-    found = sorted((study / "activations").glob(f"*/{layer}.zarr"))
-    # What a killed job left half written has a name that starts with a dot.
-    shards = [path for path in found if not path.parent.name.startswith(".")]
+    # An earlier run, of fewer blocks or other layers, may have left shards of its own.
+    shards = [
+        path
+        for shard in attributes["shards"]
+        if (path := study / "activations" / shard / f"{layer}.zarr").is_dir()
+    ]
     if not shards:
         raise UserError(
             f"{study / 'activations'}: no outputs of layer {layer} are stored; SALib needs them, "
@@ -174,6 +184,15 @@ def _described(study: Path, layer: str) -> tuple[list[str], dict[str, Any]]:
         raise UserError(_not_salibs(study, attributes.get("design")))
     names = chunked.read(chunked.open_array(group, "variable"))
     return [str(name) for name in names], attributes
+
+
+def _blocks(reader: ActivationsReader) -> Iterator[tuple[int, int]]:
+    """Yield replicate and number of each block that a store holds."""
+    return zip(reader.replicate.tolist(), reader.number.tolist(), strict=True)
+
+
+def _first(reader: ActivationsReader) -> tuple[int, int]:
+    return next(_blocks(reader))
 
 
 def _open_star(path: Path) -> ActivationsReader:

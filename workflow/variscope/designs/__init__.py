@@ -1,11 +1,12 @@
 """Designs: base points, the rows of their blocks, and replicates."""
 
-from variscope.designs.design import Blocks, Design, cycle_rows, star_rows
+from variscope.designs.design import Blocks, Design, DesignPart, cycle_rows, star_rows
 from variscope.designs.points import base_points, permutations, replicate_sizes
 
 __all__ = [
     "Blocks",
     "Design",
+    "DesignPart",
     "base_points",
     "cycle_rows",
     "permutations",

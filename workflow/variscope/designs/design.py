@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,15 +15,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Blocks:
-    """All blocks of one replicate.
+    """Consecutive blocks of one replicate.
 
     Attributes:
         replicate: its number.
+        start: number of the first of them within the replicate.
         points: ``(block, row, factor)`` in [0, 1).
         order: the cycle's permutation of each block, ``(block, D)``; the star's is empty.
     """
 
     replicate: int
+    start: int
     points: Array
     order: NDArray[np.int64]
 
@@ -63,16 +66,66 @@ class Design:
     @property
     def rows(self) -> int:
         """Rows of one block."""
-        return 2 * len(self.groups) + (2 if self.kind == "star" else 0)
+        return rows_of_block(self.kind, len(self.groups))
 
     def replicate(self, number: int) -> Blocks:
         """Return the blocks of one replicate: a pure function of (seed, kind, number)."""
-        size = self.sizes[number]
-        x, y = base_points(self.seed, self.kind, number, size, self.factors)
-        rows, order = ROWS[self.kind], np.zeros((size, 0), dtype=np.int64)
+        return self.part([number], 0, self.sizes[number]).blocks_of(number)
+
+    def part(self, replicates: Sequence[int], start: int, stop: int) -> DesignPart:
+        """Return the blocks [start, stop) of some replicates."""
+        return DesignPart(self.kind, self.groups, self.seed, tuple(replicates), start, stop)
+
+
+@dataclass(frozen=True)
+class DesignPart:
+    """The same blocks of some replicates, which a shard evaluates.
+
+    A replicate's blocks do not depend on how many of them there are, so neither does a part.
+
+    Attributes:
+        kind, groups, seed: as of `Design`.
+        replicates: their numbers, increasing.
+        start, stop: the blocks [start, stop) of each of them.
+    """
+
+    kind: str
+    groups: tuple[tuple[int, ...], ...]
+    seed: int
+    replicates: tuple[int, ...]
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in ROWS:
+            raise ValueError(f"design is {self.kind!r}; allowed: {', '.join(ROWS)}")
+        if not 0 <= self.start < self.stop:
+            raise ValueError(f"blocks are [{self.start}, {self.stop}); at least one is needed")
+
+    @property
+    def rows(self) -> int:
+        """Rows of one block."""
+        return rows_of_block(self.kind, len(self.groups))
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of all replicates."""
+        return len(self.replicates) * (self.stop - self.start)
+
+    def blocks_of(self, replicate: int) -> Blocks:
+        """Return the part's blocks of one of its replicates."""
+        factors, kept = sum(len(group) for group in self.groups), slice(self.start, None)
+        x, y = base_points(self.seed, self.kind, replicate, self.stop, factors)
+        order = np.zeros((self.stop, 0), dtype=np.int64)
         if self.kind == "cycle":
-            order = permutations(self.seed, self.kind, number, size, len(self.groups))
-        return Blocks(number, rows(x, y, order, self.groups), order)
+            order = permutations(self.seed, self.kind, replicate, self.stop, len(self.groups))
+        points = ROWS[self.kind](x[kept], y[kept], order[kept], self.groups)
+        return Blocks(replicate, self.start, points, order[kept])
+
+
+def rows_of_block(kind: str, variables: int) -> int:
+    """Return the rows of one block: 2 D of the cycle, 2 D + 2 of the star."""
+    return 2 * variables + (2 if kind == "star" else 0)
 
 
 def cycle_rows(

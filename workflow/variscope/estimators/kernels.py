@@ -5,7 +5,8 @@ are float64. The squares of very small or very large outputs leave the range of 
 outputs of such a size (`SMALL`, `LARGE`) is worked on in float64 throughout, so that units of any
 scale keep their variance, and none depends on its neighbours. Constant factors are left out
 (`Layout.scale`). Blocks are added in their order, in groups that begin at the first block of a
-call: a result depends on which blocks each call had, and on nothing else.
+call: a result depends on which blocks each call had, and on nothing else. Calls are of the cells of
+`variscope.designs.cells`.
 
 A block's rows lie apart in memory. They are read side by side, `LANES` units at a time in the
 processor's registers, and the next block's are asked for meanwhile. The sums of a tile of units
@@ -33,6 +34,7 @@ from variscope.estimators.vectors import (
     join_bits,
     less,
     load,
+    round_bits,
     store,
     where_zero,
 )
@@ -96,6 +98,21 @@ def add_star(
     """
     met = np.ones((-(-len(rows) // GROUP), len(sums)), np.bool_)
     _add(outputs, rows, _NONE, _NONE, met, sums)
+
+
+@njit(**_COMPILED)
+def close_shell(total, shell):  # type: ignore[no-untyped-def]
+    """Round the sums of a shell, add them to the total, round that, and empty the shell.
+
+    Args:
+        total: ``(any,)``, a multiple of `LANES` entries, changed.
+        shell: ``(any,)``, as many, changed; 0 afterwards.
+    """
+    zero = total.dtype.type(0)
+    for u in range(0, len(total), LANES):
+        both = load(total, u, zero) + round_bits(load(shell, u, zero))
+        store(total, u, round_bits(both))
+        store(shell, u, every(zero))
 
 
 def _add(

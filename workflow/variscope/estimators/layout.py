@@ -19,6 +19,10 @@ DESIGNS = ("cycle", "star")
 # to a sum, so that at most 32 are added in float32 before they go to the totals in float64.
 GROUP = 16
 
+# Of the 52 stored bits of a float64's mantissa, those that a sum is kept without: 23 stay, as in
+# float32.
+DROPPED_BITS = 29
+
 # Between these sizes of the sum of a group's squared differences, float32 holds the squares and
 # products that make a difference to it: those of 2^-24 of the largest are 1e-43, its smallest
 # number, or more, and the largest are far from its 3e38. Units beyond are worked on in float64.

@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variscope.estimators.layout import Layout
+from variscope.estimators.layout import DROPPED_BITS, Layout
 
 # Sums of all replicates that are turned into indices at once.
 SLAB_BYTES = 256 * 2**20
-
-# Of the 52 stored bits of a float64's mantissa; 23 are kept, as in float32.
-_DROPPED = 29
 
 _AT_ONCE = 2**16
 
@@ -27,6 +24,7 @@ class Moments:
     Attributes:
         layout: what each row of ``sums`` is.
         replicates: their numbers, increasing, ``(replicate,)``.
+        first: number of the first block that is summed, ``(replicate,)``.
         blocks: base points summed so far, ``(replicate,)``.
         sums: float64, ``(replicate, Layout.sum_rows, *unit)``.
         pair_counts: blocks' S2 products per pair, int64, ``(replicate, pair)``.
@@ -37,6 +35,7 @@ class Moments:
 
     layout: Layout
     replicates: NDArray[np.int64]
+    first: NDArray[np.int64]
     blocks: NDArray[np.int64]
     sums: NDArray[np.float64]
     pair_counts: NDArray[np.int64]
@@ -44,13 +43,16 @@ class Moments:
     weighted: bool = False
 
     @classmethod
-    def zeros(cls, layout: Layout, replicates: Sequence[int], unit: tuple[int, ...]) -> Moments:
-        """Return empty sums for units of shape ``unit``."""
+    def zeros(
+        cls, layout: Layout, replicates: Sequence[int], unit: tuple[int, ...], first: int = 0
+    ) -> Moments:
+        """Return empty sums for units of shape ``unit``, of the blocks from ``first`` on."""
         numbers = np.array(sorted(set(replicates)), dtype=np.int64)
         n = len(numbers)
         return cls(
             layout,
             numbers,
+            np.full(n, first, dtype=np.int64),
             np.zeros(n, dtype=np.int64),
             np.zeros((n, layout.sum_rows, *unit)),
             np.zeros((n, len(layout.pairs)), dtype=np.int64),
@@ -154,9 +156,9 @@ def with_float32_bits(values: NDArray[np.float64]) -> NDArray[np.float64]:
     entries = rounded.view(np.uint64).reshape(-1)
     for start in range(0, len(entries), _AT_ONCE):  # what is made on the way is small
         bits = entries[start : start + _AT_ONCE]
-        odd = (bits >> np.uint64(_DROPPED)) & np.uint64(1)
-        bits += np.uint64(2 ** (_DROPPED - 1) - 1) + odd
-        bits &= ~np.uint64(2**_DROPPED - 1)
+        odd = (bits >> np.uint64(DROPPED_BITS)) & np.uint64(1)
+        bits += np.uint64(2 ** (DROPPED_BITS - 1) - 1) + odd
+        bits &= ~np.uint64(2**DROPPED_BITS - 1)
     return rounded
 
 
@@ -214,26 +216,50 @@ def join(slabs: Sequence[Moments]) -> Moments:
 
 
 def merge(parts: Sequence[Moments]) -> Moments:
-    """Return the sums of all parts, in any order; replicates that several hold are added.
+    """Return the sums of all parts, which come in any order.
+
+    Replicates that several parts hold are added from their first blocks on, and rounded as
+    `variscope.estimators.spine` rounds them: the bits are those of one run over all blocks, where
+    the first part of a replicate begins at block 0 and each other is one shell.
 
     Raises:
-        ValueError: no part, or layouts or units differ.
+        ValueError: no part, layouts or units differ, or blocks in the middle of a replicate are
+            missing or there twice.
     """
     if not parts:
         raise ValueError("there are no moments to merge")
-    first = parts[0]
+    layout, unit = parts[0].layout, parts[0].unit
     for part in parts:
-        if part.layout != first.layout or part.unit != first.unit:
+        if part.layout != layout or part.unit != unit:
             raise ValueError(
-                f"moments of {first.layout} with units {first.unit} do not merge with "
+                f"moments of {layout} with units {unit} do not merge with "
                 f"{part.layout} with units {part.unit}"
             )
-    replicates = [number for part in parts for number in part.replicates.tolist()]
-    merged = Moments.zeros(first.layout, replicates, first.unit)
-    for part in parts:
-        at = np.searchsorted(merged.replicates, part.replicates)
-        merged.blocks[at] += part.blocks
-        merged.sums[at] += part.sums
-        merged.pair_counts[at] += part.pair_counts
-        merged.moved[at] += part.moved
+    entries = sorted(
+        (int(number), int(part.first[k]), place, k)
+        for place, part in enumerate(parts)
+        for k, number in enumerate(part.replicates)
+    )
+    merged = Moments.zeros(layout, [number for number, *_ in entries], unit)
+    seen: set[int] = set()
+    for number, first, place, k in entries:
+        part, at = parts[place], int(np.searchsorted(merged.replicates, number))
+        if number not in seen:
+            merged.first[at], merged.sums[at] = first, part.sums[k]
+        elif first != merged.first[at] + merged.blocks[at]:
+            raise ValueError(
+                f"replicate {number}: after block {merged.first[at] + merged.blocks[at]} comes a "
+                f"part that begins at {first}"
+            )
+        else:
+            merged.sums[at] = _added(merged.sums[at], part.sums[k])
+        seen.add(number)
+        merged.blocks[at] += part.blocks[k]
+        merged.pair_counts[at] += part.pair_counts[k]
+        merged.moved[at] += part.moved[k]
     return merged
+
+
+def _added(total: NDArray[np.float64], shell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add the sums of a shell: `variscope.estimators.kernels.close_shell` without numba."""
+    return with_float32_bits(with_float32_bits(total) + with_float32_bits(shell))

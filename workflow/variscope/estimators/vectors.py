@@ -21,6 +21,8 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numba.np.arrayobj import make_array
 
+from variscope.estimators.layout import DROPPED_BITS
+
 # Units of one vector: 64 bytes of float32, a cache line and the longest register of today.
 LANES = 16
 
@@ -180,6 +182,27 @@ def any_nonzero(typingctx: Any, a: Any) -> Any:
         return builder.icmp_unsigned("!=", lanes, ir.Constant(lanes.type, 0))
 
     return (signature(types.boolean, a), generate) if isinstance(a, Vector) else None
+
+
+@_intrinsic
+def round_bits(typingctx: Any, a: Any) -> Any:
+    """Round float64 to 24 significant bits, half to even: `moments.with_float32_bits`."""
+    if not (isinstance(a, Vector) and a.of == types.float64):
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        whole = ir.VectorType(ir.IntType(64), LANES)
+
+        def number(value: int) -> Any:
+            return ir.Constant(whole, [value] * LANES)
+
+        bits = builder.bitcast(args[0], whole)
+        odd = builder.and_(builder.lshr(bits, number(DROPPED_BITS)), number(1))
+        bits = builder.add(bits, builder.add(odd, number(2 ** (DROPPED_BITS - 1) - 1)))
+        bits = builder.and_(bits, number(-(2**DROPPED_BITS)))
+        return builder.bitcast(bits, args[0].type)
+
+    return signature(a, a), generate
 
 
 @_intrinsic

@@ -2,54 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
+from variscope.designs.cells import cells
 from variscope.estimators import Layout, Moments
+from variscope.estimators.spine import Spine
 from variscope.stores.activations import ActivationsReader, StoredBlocks
 
 
-def sum_activations(reader: ActivationsReader) -> Moments:
-    """Sum a layer's stored outputs, chunk by chunk.
+def sum_activations(reader: ActivationsReader) -> Iterator[Moments]:
+    """Sum a layer's stored outputs, chunk by chunk, and yield the sums of each replicate.
 
-    Blocks are added in the batches in which they were evaluated, whatever the chunks are: the sums
+    Blocks are added in the cells in which they were evaluated, whatever the chunks are: the sums
     are those of the outputs summed in transit, to the last bit.
     """
     layout = Layout(
         str(reader.attributes["design"]), int(str(reader.attributes["number_of_variables"]))
     )
-    moments = Moments.zeros(layout, reader.replicate.tolist(), reader.unit)
-    for stored in _batches(reader, int(str(reader.attributes["blocks_at_once"]))):
+    spine, replicate = None, -1
+    for stored in _in_cells(reader, int(str(reader.attributes["blocks_at_once"]))):
+        if spine is None or stored.replicate != replicate:
+            if spine is not None:
+                yield from spine.moments()
+            replicate = stored.replicate
+            spine = Spine(layout, replicate, reader.unit, stored.start)
         blocks, rows = stored.outputs.shape[:2]
         first = rows * np.arange(blocks)[:, None]
         flat = stored.outputs.reshape(blocks * rows, *reader.unit)
-        moments.update(stored.replicate, flat, stored.order, first + stored.same_as)
-    return moments.rounded()
+        spine.update(flat, stored.order, first + stored.same_as)
+    if spine is not None:
+        yield from spine.moments()
 
 
-def _batches(reader: Iterable[StoredBlocks], size: int) -> Iterator[StoredBlocks]:
-    """Cut runs of blocks anew: ``size`` blocks each, the last of a replicate what is left."""
-    kept: list[StoredBlocks] = []
+def _in_cells(reader: ActivationsReader, at_once: int) -> Iterator[StoredBlocks]:
+    """Cut runs of blocks anew, into cells of ``at_once`` blocks at most."""
+    kept: StoredBlocks | None = None
+    ends: list[tuple[int, int]] = []
     for stored in reader:
-        if kept and kept[0].replicate != stored.replicate:
-            yield _join(kept)
-            kept = []
-        kept.append(stored)
-        while sum(len(part.order) for part in kept) >= size:
-            whole = _join(kept)
-            yield whole.part(slice(0, size))
-            kept = [whole.part(slice(size, None))] if len(whole.order) > size else []
-    if kept:
-        yield _join(kept)
+        if kept is None or kept.replicate != stored.replicate:
+            of_replicate = reader.number[reader.replicate == stored.replicate]
+            ends = cells(int(of_replicate[0]), int(of_replicate[-1]) + 1, at_once)
+            kept = stored
+        else:
+            kept = _join(kept, stored)
+        while ends and ends[0][1] <= kept.stop:
+            start, stop = ends.pop(0)
+            yield kept.part(start, stop)
+            kept = kept.part(stop, kept.stop)
 
 
-def _join(parts: list[StoredBlocks]) -> StoredBlocks:
-    if len(parts) == 1:
-        return parts[0]
+def _join(one: StoredBlocks, other: StoredBlocks) -> StoredBlocks:
+    if not len(one.order):
+        return other
     return StoredBlocks(
-        parts[0].replicate,
-        np.concatenate([part.outputs for part in parts]),
-        np.concatenate([part.order for part in parts]),
-        np.concatenate([part.same_as for part in parts]),
+        one.replicate,
+        one.start,
+        np.concatenate([one.outputs, other.outputs]),
+        np.concatenate([one.order, other.order]),
+        np.concatenate([one.same_as, other.same_as]),
     )

@@ -138,6 +138,25 @@ def probe(
     return named(model, stated, image_shape, device)
 
 
+def outputs_of_all(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """Count the outputs of all modules without children in a pass of one image, and its pixels.
+
+    A size of the network that does not depend on which layers are chosen.
+    """
+    # A module that is compiled by torch.jit takes no hooks.
+    leaves = tuple(
+        name
+        for name, module in model.named_modules()
+        if _is_leaf(module) and not isinstance(module, torch.jit.ScriptModule)
+    )
+    calls = trace(model, leaves, _images(model, 1, image_shape))
+    found = sum(
+        call.count * sum(tensor.numel() for _, tensor in outputs(call.output))
+        for call in calls.values()
+    )
+    return found + prod(image_shape)
+
+
 def auto_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> tuple[str, ...]:
     """The main stages of a network, in the order in which they are called.
 

@@ -65,7 +65,7 @@ def gather(
         results: the experiment's folder.
         digests: of the images and of the code.
     """
-    plan = Plan.of(config, found)
+    plan = Plan.of(config, found, results)
     return Report(
         experiment=config["experiment"],
         data=_data(config, json.loads((results / "inputs" / "images.json").read_text())),

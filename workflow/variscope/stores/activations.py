@@ -28,6 +28,7 @@ class ActivationsWriter:
         unit: shape of the units.
         dims: names of the units' dimensions.
         replicate: of each block, ``(block,)``.
+        number: of each block within its replicate, ``(block,)``.
         order: the cycle's permutation of each block, ``(block, D)``; ``(block, 0)`` for the star.
         attributes: provenance.
     """
@@ -41,6 +42,7 @@ class ActivationsWriter:
         unit: tuple[int, ...],
         dims: tuple[str, ...],
         replicate: NDArray[np.int64],
+        number: NDArray[np.int64],
         order: NDArray[np.int64],
         attributes: Mapping[str, Any],
     ) -> None:
@@ -61,6 +63,7 @@ class ActivationsWriter:
             attributes={"long_name": "output of the layer", "units": "1"},
         )
         chunked.write(group, "replicate", replicate, dimensions=("block",))
+        chunked.write(group, "number", number, dimensions=("block",))
         chunked.write(group, "order", order, dimensions=("block", "position"))
         self._group, self._same_as = group, np.zeros((blocks, rows), dtype=np.int32)
         self._buffer = np.empty((self._size, rows, *unit), dtype=np.float32)
@@ -110,20 +113,28 @@ class StoredBlocks:
 
     Attributes:
         replicate: its number.
+        start: number of the first of them within the replicate.
         outputs: ``(block, row, *unit)``.
         order: ``(block, D)``.
         same_as: the first row of the block with the same stimulus, ``(block, row)``.
     """
 
     replicate: int
+    start: int
     outputs: NDArray[np.float32]
     order: NDArray[np.int64]
     same_as: NDArray[np.int32]
 
-    def part(self, blocks: slice) -> StoredBlocks:
-        """Return some of the blocks."""
+    @property
+    def stop(self) -> int:
+        """The number that would come next."""
+        return self.start + len(self.order)
+
+    def part(self, start: int, stop: int) -> StoredBlocks:
+        """Return the blocks of these numbers."""
+        chosen = slice(start - self.start, stop - self.start)
         return StoredBlocks(
-            self.replicate, self.outputs[blocks], self.order[blocks], self.same_as[blocks]
+            self.replicate, start, self.outputs[chosen], self.order[chosen], self.same_as[chosen]
         )
 
 
@@ -139,6 +150,7 @@ class ActivationsReader:
         self._array = chunked.open_array(group, "activations")
         self.attributes = dict(group.attrs)
         self.replicate = chunked.read(chunked.open_array(group, "replicate"))
+        self.number = chunked.read(chunked.open_array(group, "number"))
         self.order = chunked.read(chunked.open_array(group, "order"))
         self.same_as = chunked.read(chunked.open_array(group, "same_as"))
         self.unit = tuple(self._array.shape[2:])
@@ -146,7 +158,7 @@ class ActivationsReader:
         chunked.check_complete(self._array)
 
     def __iter__(self) -> Iterator[StoredBlocks]:
-        """Yield runs of blocks of one replicate, in order."""
+        """Yield runs of consecutive blocks of one replicate, in order."""
         size = self._array.chunks[0]
         for start in range(0, self._array.shape[0], size):
             stop = min(start + size, self._array.shape[0])
@@ -160,6 +172,7 @@ class ActivationsReader:
                 chosen = replicate == number
                 yield StoredBlocks(
                     int(number),
+                    int(self.number[start:stop][chosen][0]),
                     outputs[chosen],
                     self.order[start:stop][chosen],
                     self.same_as[start:stop][chosen],

@@ -16,12 +16,15 @@ from variscope.stores.activations import CHUNK_BYTES
 
 
 class MomentsWriter:
-    """Writes the sums of a layer replicate by replicate, so that each can be freed as it ends.
+    """Writes the sums of a layer entry by entry, so that each can be freed as it ends.
+
+    An entry is of some consecutive blocks of one replicate
+    (`variscope.designs.cells.summed_ranges`).
 
     Args:
         path: of the new group.
         layout: of the sums.
-        replicates: all that will be written, increasing.
+        entries: how many will be written.
         unit: shape of the units.
         dims: names of the units' dimensions.
     """
@@ -30,7 +33,7 @@ class MomentsWriter:
         self,
         path: Path,
         layout: Layout,
-        replicates: Sequence[int],
+        entries: int,
         unit: tuple[int, ...],
         dims: tuple[str, ...],
     ) -> None:
@@ -44,24 +47,24 @@ class MomentsWriter:
                 "scale": layout.scale,
             },
         )
-        self._replicates = np.asarray(replicates, dtype=np.int64)
-        n = len(self._replicates)
+        self._written, self._entries = 0, entries
         # Cut along the leading dimension, so that a slab of units is read without the rest.
-        entries = max(1, int(CHUNK_BYTES // (8 * layout.sum_rows * np.prod(unit[1:], initial=1))))
-        slab = (min(unit[0], entries), *unit[1:]) if unit else unit
-        chunked.write(group, "replicate", self._replicates, dimensions=("replicate",))
+        at_once = max(1, int(CHUNK_BYTES // (8 * layout.sum_rows * np.prod(unit[1:], initial=1))))
+        slab = (min(unit[0], at_once), *unit[1:]) if unit else unit
         pairs = len(layout.pairs)
         self._arrays = {
             name: chunked.create(
                 group,
                 name,
-                (n, *shape),
+                (entries, *shape),
                 dtype,
                 chunks=(1, *chunk),
-                dimensions=("replicate", *names),
+                dimensions=("entry", *names),
                 codecs=chunked.ROUNDED_CODECS,
             )
             for name, dtype, shape, chunk, names in (
+                ("replicates", "int64", (), (), ()),
+                ("first", "int64", (), (), ()),
                 ("blocks", "int64", (), (), ()),
                 (
                     "sums",
@@ -82,27 +85,41 @@ class MomentsWriter:
         }
 
     def write(self, moments: Moments) -> None:
-        """Write all replicates that ``moments`` holds."""
-        for k, at in enumerate(np.searchsorted(self._replicates, moments.replicates)):
+        """Write the next entries: those of all replicates that ``moments`` holds."""
+        for k in range(len(moments.replicates)):
             for name, array in self._arrays.items():
-                array[int(at)] = getattr(moments, name)[k]
+                array[self._written] = getattr(moments, name)[k]
+            self._written += 1
+
+    def close(self) -> None:
+        """Check that all is there.
+
+        Raises:
+            ValueError: fewer entries came than were announced.
+        """
+        if self._written != self._entries:
+            raise ValueError(f"{self._written} entries written, {self._entries} announced")
 
 
-def write_moments(path: Path, moments: Moments, dims: tuple[str, ...]) -> None:
+def write_moments(path: Path, parts: Sequence[Moments], dims: tuple[str, ...]) -> None:
     """Write the sums of a layer."""
-    replicates = moments.replicates.tolist()
-    MomentsWriter(path, moments.layout, replicates, moments.unit, dims).write(moments)
+    entries = sum(len(part.replicates) for part in parts)
+    writer = MomentsWriter(path, parts[0].layout, entries, parts[0].unit, dims)
+    for part in parts:
+        writer.write(part)
+    writer.close()
 
 
 class MomentsReader:
     """Reads the sums of a layer from one group or, of several shards, from all of them.
 
     Args:
-        paths: of the shards' groups; each holds replicates of its own.
+        paths: of the shards' groups; each holds blocks of its own.
 
     Attributes:
         layout: of the sums.
         replicates: their number.
+        stored: how many entries there are of all of them.
         unit: shape of the units.
         dims: names of the units' dimensions.
 
@@ -118,13 +135,15 @@ class MomentsReader:
         self._others: list[dict[str, NDArray[np.int64]]] = [
             {
                 name: chunked.read(chunked.open_array(group, name))
-                for name in ("replicate", "blocks", "pair_counts", "moved")
+                for name in ("replicates", "first", "blocks", "pair_counts", "moved")
             }
             for group in groups
         ]
         attributes, first = groups[0].attrs, self._sums[0]
         self.layout = Layout(str(attributes["design"]), int(str(attributes["number_of_variables"])))
-        self.replicates = sum(array.shape[0] for array in self._sums)
+        numbers = [others["replicates"] for others in self._others]
+        self.replicates = len(np.unique(np.concatenate(numbers)))
+        self.stored = sum(map(len, numbers))
         self.unit: tuple[int, ...] = tuple(first.shape[2:])
         self.dims = tuple(map(str, (first.metadata.dimension_names or ())[2:]))  # type: ignore[union-attr]
 
@@ -135,19 +154,23 @@ class MomentsReader:
             UserError: a chunk is damaged; its file is named.
         """
         part = (slice(None), slice(None), slab) if self.unit else ...
-        return merge(
-            [
-                Moments(
-                    self.layout,
-                    others["replicate"],
-                    others["blocks"],
-                    chunked.read_part(array, part),
-                    others["pair_counts"],
-                    others["moved"],
+        entries = []
+        for array, others in zip(self._sums, self._others, strict=True):
+            sums = chunked.read_part(array, part)
+            for k in range(len(sums)):
+                entry = slice(k, k + 1)
+                entries.append(
+                    Moments(
+                        self.layout,
+                        others["replicates"][entry],
+                        others["first"][entry],
+                        others["blocks"][entry],
+                        sums[entry],
+                        others["pair_counts"][entry],
+                        others["moved"][entry],
+                    )
                 )
-                for array, others in zip(self._sums, self._others, strict=True)
-            ]
-        )
+        return merge(entries)
 
     def slabs(self, size: int = SLAB_BYTES) -> Iterator[Moments]:
         """Read slab by slab, each of about so many bytes of sums."""
@@ -159,5 +182,5 @@ class MomentsReader:
 
     def entries(self, size: int) -> int:
         """Return how many entries of the leading dimension have about so many bytes of sums."""
-        one = 8 * self.replicates * self.layout.sum_rows * int(np.prod(self.unit[1:]))
+        one = 8 * self.stored * self.layout.sum_rows * int(np.prod(self.unit[1:]))
         return max(1, size // one)

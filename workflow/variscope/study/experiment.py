@@ -87,7 +87,7 @@ class Experiment:
     @cached_property
     def plan(self) -> Plan:
         """What will run."""
-        return Plan.of(self.config, self.found)
+        return Plan.of(self.config, self.found, self.folder / "results" / self.config["experiment"])
 
     @property
     def studies(self) -> tuple[StudyPlan, ...]:

@@ -6,6 +6,7 @@ what `variscope.study.preflight` found. No torch is imported.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from variscope.designs import replicate_sizes
+from variscope.designs.cells import summed_ranges
 from variscope.errors import UserError
 from variscope.estimators import Layout
 from variscope.estimators.moments import SLAB_BYTES
 from variscope.inputs.axes import Layer
 from variscope.responses.network.batches import batch_size_for
 from variscope.study.config import designs_of, groups_of
+from variscope.study.sharding import NAMES, Shard, plan_shards
 
 # The kinds of pictures: of a whole study, and of each of its layers.
 STUDY_PICTURES = ("summary", "depth", "comparison", "convergence", "pairs")
@@ -38,21 +41,6 @@ STORED_BYTES = 5
 
 
 @dataclass(frozen=True)
-class Shard:
-    """Consecutive replicates that one job evaluates.
-
-    Attributes:
-        name: of its directory.
-        replicates: their numbers.
-        blocks: base points of all of them.
-    """
-
-    name: str
-    replicates: tuple[int, ...]
-    blocks: int
-
-
-@dataclass(frozen=True)
 class StudyPlan:
     """One model, one variable set, one design.
 
@@ -65,6 +53,7 @@ class StudyPlan:
         exact: whether repeats were counted in every block, or extrapolated.
         batch_size: images of one forward pass; None where it is auto.
         device: that the preflight found.
+        outputs: of all modules of the network for one image.
         shards: the jobs of the evaluation.
         storage: ``"activations"`` or ``"moments"``, what the evaluation keeps.
         groups: names of the groups of variables whose Shapley effects are summed.
@@ -82,6 +71,7 @@ class StudyPlan:
     exact: bool
     batch_size: int | None
     device: str
+    outputs: int
     shards: tuple[Shard, ...]
     storage: str
     groups: tuple[str, ...] = ()
@@ -103,12 +93,17 @@ class StudyPlan:
 
     def images_at_once(self, device: str | None = None) -> int:
         """Return the images of one forward pass on a device, by default that of the preflight."""
-        return self.batch_size or batch_size_for(self.units, device or self.device)
+        return self.batch_size or batch_size_for(self.outputs, device or self.device)
+
+    @property
+    def stored(self) -> int:
+        """How many times a unit's sums are stored: once a replicate, and for each later shell."""
+        return sum(map(_entries, self.shards))
 
     @property
     def disk(self) -> dict[str, int]:
         """Bytes per stage, at most: before compression, but for the bits of the sums that are 0."""
-        sums = self.replicates * self.layout.sum_rows
+        sums = self.stored * self.layout.sum_rows
         return {
             "activations": 4 * self.rows * self.units if self.storage == "activations" else 0,
             "moments": STORED_BYTES * sums * self.units,
@@ -139,21 +134,22 @@ class StudyPlan:
         batch = max(self.images_at_once(), self.rows_per_block)
         on_host = 5 if self.device == "cpu" else 2 if self.storage == "activations" else 0
         sums = 8 * self.layout.sum_rows * largest
-        in_shard = max(len(shard.replicates) for shard in self.shards)
+        in_shard = max(map(_entries, self.shards))
         chunk = max(16 * MIB, 4 * self.rows_per_block * largest)
         if self.storage == "activations":
             kept = len(self.layers) * chunk
         else:
-            kept = sums // largest * self.units + sums  # of all layers, and one rounded
+            # Of all layers the totals and those of a shell, and one layer's rounded.
+            kept = 2 * sums // largest * self.units + sums
         sizes = {
             # Outputs as evaluated and as rows, what is buffered of them, images and network; of a
             # GPU's outputs only rows that are stored.
             "evaluate": on_host * 4 * batch * self.units + kept,
             # A slab of sums with what is made of it; a layer's indices, joined, and encoded.
-            "indices": 3 * max(SLAB_BYTES, self.replicates * sums // leading) + 3 * indices,
+            "indices": 3 * max(SLAB_BYTES, self.stored * sums // leading) + 3 * indices,
         }
         if self.storage == "activations":
-            sizes["moments"] = 2 * in_shard * sums + 3 * chunk
+            sizes["moments"] = (2 + in_shard) * sums + 3 * chunk
         return {
             stage: (_TORCH_MB if stage == "evaluate" else _NUMPY_MB) + ceil(size / MIB)
             for stage, size in sizes.items()
@@ -178,12 +174,18 @@ class Plan:
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], found: Mapping[str, Any]) -> Plan:
-        """Plan a completed configuration with what the preflight found."""
+    def of(cls, config: Mapping[str, Any], found: Mapping[str, Any], results: Path) -> Plan:
+        """Plan a completed configuration with what the preflight found.
+
+        Args:
+            config: completed.
+            found: by the preflight.
+            results: the experiment's folder, whose shards are taken where they fit.
+        """
         return cls(
             config["experiment"],
             tuple(
-                _study(config, found, model, variable_set, design, sizes)
+                _study(config, found, model, variable_set, design, sizes, results)
                 for model in config["models"]
                 for variable_set in config["variable_sets"]
                 for design, sizes in designs_of(config).items()
@@ -297,6 +299,7 @@ def _study(
     variable_set: str,
     design: str,
     sizes: Mapping[str, int],
+    results: Path,
 ) -> StudyPlan:
     layers = tuple(map(Layer.from_json, found["models"][model]["layers"]))
     space = found["variable_sets"][variable_set]
@@ -316,27 +319,27 @@ def _study(
         counted["exact"],
         None if batch_size == "auto" else batch_size,
         found["device"],
-        _shards(
+        found["models"][model]["outputs"],
+        plan_shards(
             replicate_sizes(sizes["blocks"], sizes["replicates"]),
-            rows,
-            config["evaluation"]["rows_per_shard"],
+            config["evaluation"]["rows_per_shard"] // rows,
+            _shards_there(results / model / variable_set / design / config["storage"]),
         ),
         config["storage"],
         tuple(groups_of(config["variable_sets"][variable_set])),
     )
 
 
-def _shards(sizes: Sequence[int], rows: int, rows_per_shard: int) -> tuple[Shard, ...]:
-    """Cut the replicates into shards of about ``rows_per_shard`` rows, as even as can be."""
-    count = min(len(sizes), max(1, ceil(sum(sizes) * rows / rows_per_shard)))
-    shards, start = [], 0
-    for number in range(count):
-        stop = start + ceil((len(sizes) - start) / (count - number))
-        replicates = tuple(range(start, stop))
-        blocks = sum(sizes[start:stop])
-        shards.append(Shard(f"replicates-{start:03}-{stop - 1:03}", replicates, blocks))
-        start = stop
-    return tuple(shards)
+def _shards_there(folder: Path) -> list[Shard]:
+    """Return the shards that a folder of stores holds."""
+    if not folder.is_dir():
+        return []
+    return [Shard.of(path.name) for path in folder.iterdir() if re.fullmatch(NAMES, path.name)]
+
+
+def _entries(shard: Shard) -> int:
+    """Return how many sums of a unit a shard keeps."""
+    return len(shard.replicates) * len(summed_ranges(shard.start, shard.stop))
 
 
 def _size_on_disk(folder: Path) -> int:

@@ -32,10 +32,10 @@ def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
     Returns:
         What JSON can hold: ``dataset`` (settings as resolved, summary of the images, what was
-        skipped), ``models`` (layers with shapes and axes, mean, std, memory, notes),
-        ``variable_sets``
-        (variables with kinds, factors and bounds; per design the rows and the evaluations of a
-        block on average, and whether that was counted in full), ``device``.
+        skipped), ``models`` (layers with shapes and axes, mean, std, memory, parameters, outputs
+        of all modules for an image, notes), ``variable_sets`` (variables with kinds, factors and
+        bounds; per design the rows and the evaluations of a block on average, and whether that was
+        counted in full), ``device``.
 
     Raises:
         UserError: the first thing that is wrong, by its key.
@@ -141,7 +141,7 @@ def _model(
     import torch
 
     from variscope.inputs.answers import answers_of
-    from variscope.inputs.layers import probe
+    from variscope.inputs.layers import outputs_of_all, probe
     from variscope.inputs.models import build, categories, check_weights, resolve_weights
     from variscope.inputs.normalisation import normalisation
     from variscope.inputs.training import check_training, normalised
@@ -191,6 +191,7 @@ def _model(
         "std": normal.std,
         "memory": memory,
         "parameters": parameters,
+        "outputs": outputs_of_all(network, shape),
         "weights": weights.kind,
         "answers": answers,
         "notes": notes,

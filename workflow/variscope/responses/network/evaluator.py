@@ -1,7 +1,8 @@
 """From design rows to layer outputs: altered batches through the network, hooked.
 
-Which rows make up a batch depends on the design and the batch size alone, never on shards or cores,
-so that a row's outputs are the same to the last bit however a study is split.
+Which rows make up a batch depends on their blocks' numbers and the batch size alone
+(`variscope.designs.cells`), never on shards, cores or how many blocks there are, so that a row's
+outputs are the same to the last bit however a study is split and grows.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from variscope.designs import Blocks
+from variscope.designs.cells import cells
 from variscope.errors import UserError
 from variscope.inputs.images import ImageTable
 from variscope.inputs.layers import Layer, capture
 from variscope.inputs.values import MEMORY_FORMATS
 from variscope.log import LOG
+from variscope.responses.network.batches import blocks_at_once
 from variscope.responses.network.compiled import Compiled
 from variscope.responses.network.device import computing_in
 from variscope.space.altering import alter
@@ -136,19 +139,19 @@ class Evaluator:
         )
 
     def blocks_at_once(self, rows: int) -> int:
-        """Return how many whole blocks of so many rows a batch has: at least one."""
-        return max(1, self.batch_size // rows)
+        """Return how many blocks of so many rows a batch has: a power of two."""
+        return blocks_at_once(self.batch_size, rows)
 
     def replicate(
         self, blocks: Blocks, on_rows: Callable[[int], object] | None = None
     ) -> Iterator[Evaluated]:
-        """Evaluate the blocks of a replicate, a batch of whole blocks at a time.
+        """Evaluate blocks of a replicate, cell by cell.
 
         While the network runs on a batch, a thread reads the images of the next one, each once:
         decoders release Python's lock, so that processes would only copy more.
 
         Args:
-            blocks: all blocks of the replicate.
+            blocks: of the replicate, from 0 or a power of two on.
             on_rows: called with the number of rows done after each batch.
 
         Raises:
@@ -169,14 +172,15 @@ class Evaluator:
                 batch = following
 
     def noise_floor(self, blocks: Blocks) -> dict[str, float]:
-        """Measure what a reduced precision adds, on the first batch of some blocks.
+        """Measure what a reduced precision adds, on as many of some blocks as a batch holds.
 
         Returns:
             By layer the mean square of what the precision changes in the units' outputs, over
             their variance, both summed over the units: a share of variance, as the indices are.
             0 in float32.
         """
-        batch = next(self._batches(blocks))
+        count, rows, _ = blocks.points.shape
+        batch = self._batch(blocks, 0, min(count, self.blocks_at_once(rows)))
         pixels = self.images.load(batch.ids)
         reduced, full = (self._forward(batch, pixels, p) for p in (self.precision, "float32"))
         shares = {}
@@ -215,20 +219,25 @@ class Evaluator:
         return batch
 
     def _batches(self, blocks: Blocks) -> Iterator[_Batch]:
-        count, rows, factors = blocks.points.shape
-        at_once = self.blocks_at_once(rows)
-        for start in range(0, count, at_once):
-            points = blocks.points[start : start + at_once]
-            recipes = self.space.decode(points.reshape(-1, factors))
-            evaluate, held_by = recipes.repeats(len(points))
-            recipes = recipes.take(evaluate)
-            yield _Batch(
-                start,
-                blocks.order[start : start + at_once],
-                held_by.reshape(len(points), rows),
-                recipes,
-                np.unique(recipes.image),
-            )
+        count, rows, _ = blocks.points.shape
+        first = blocks.start
+        for start, stop in cells(first, first + count, self.blocks_at_once(rows)):
+            yield self._batch(blocks, start - first, stop - first)
+
+    def _batch(self, blocks: Blocks, start: int, stop: int) -> _Batch:
+        """Return some of the blocks, counted from the first of them."""
+        points = blocks.points[start:stop]
+        count, rows, factors = points.shape
+        recipes = self.space.decode(points.reshape(-1, factors))
+        evaluate, held_by = recipes.repeats(count)
+        recipes = recipes.take(evaluate)
+        return _Batch(
+            blocks.start + start,
+            blocks.order[start:stop],
+            held_by.reshape(count, rows),
+            recipes,
+            np.unique(recipes.image),
+        )
 
     @torch.inference_mode()
     def _forward(

@@ -5,7 +5,8 @@ the host would cost more than the network, so the same terms (`variscope.estimat
 are summed there, and only the sums are copied: by the kernels of `fused` beside this file in one
 pass, or by torch's operations, which move them many times, where those cannot run. The
 arithmetic is the compiled kernel's: terms in float32, in float64 where their squares leave its
-range, at most 32 of them added in that precision, totals in float64. Results agree with the
+range, at most 32 of them added in that precision, totals in float64 and rounded at each power of
+two (`variscope.estimators.spine`). Results agree with the
 compiled kernel's to the rounding of float32's products, not to the last bit: a GPU adds in another
 order.
 """
@@ -14,29 +15,38 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from variscope.designs.cells import is_boundary
 from variscope.estimators import Layout, Moments
-from variscope.estimators.layout import DESIGNS, GROUP, LARGE, SMALL
+from variscope.estimators.layout import DESIGNS, DROPPED_BITS, GROUP, LARGE, SMALL
 from variscope.estimators.moments import moved_steps
+from variscope.estimators.spine import Spine, check_within_shell
 from variscope.log import LOG
 
 # Units that are summed at once take about so much: so many arrays like the outputs are held.
 _BYTES_AT_ONCE, _ARRAYS = 256 * 2**20, 6
 
+# Sums that are rounded at once: what is made on the way is small beside them.
+_ROUNDED_AT_ONCE = 2**22
+
 
 def layer_sums(
-    layout: Layout, replicate: int, unit: tuple[int, ...], device: torch.device
+    layout: Layout, replicate: int, unit: tuple[int, ...], device: torch.device, start: int = 0
 ) -> HostSums | DeviceSums:
-    """Return empty sums of one replicate of one layer, for outputs on ``device``."""
+    """Return empty sums of one replicate of one layer, for outputs on ``device``.
+
+    Blocks come from ``start`` on, 0 or a power of two.
+    """
     if device.type == "cpu":
-        return HostSums(layout, replicate, unit)
+        return HostSums(layout, replicate, unit, start)
     add = fused_sums() if device.type == "cuda" else None
-    return DeviceSums(layout, replicate, unit, device, add)
+    return DeviceSums(layout, replicate, unit, device, add, start)
 
 
 @cache
@@ -72,41 +82,58 @@ def sums_agree(add: Callable[..., None], device: torch.device) -> bool:
         order = np.array([[0, 1, 2], [2, 0, 1]])[np.arange(blocks) % 2]
         found = []
         for one in (add, None):
-            sums = DeviceSums(layout, 0, (units,), device, one)
+            sums = DeviceSums(layout, 0, (units,), device, one, start=2 * GROUP)
             sums.update(outputs.to(device), rows, order)
-            found.append(sums.moments().sums[0])
+            found.append(sums.moments()[0].sums[0])
         size = np.maximum(np.abs(found[1]), found[1][layout.sums["variance"]])
         if not (np.abs(found[0] - found[1]) <= 1e-4 * size).all():
             return False
     return True
 
 
-class HostSums:
-    """The sums of one replicate of one layer, by the compiled kernel."""
+def _round(values: torch.Tensor) -> None:
+    """Round float64 in place as `variscope.estimators.moments.with_float32_bits` does."""
+    entries = values.view(torch.int64).reshape(-1)
+    for start in range(0, len(entries), _ROUNDED_AT_ONCE):
+        bits = entries[start : start + _ROUNDED_AT_ONCE]
+        odd = (bits >> DROPPED_BITS) & 1
+        bits.add_(odd.add_(2 ** (DROPPED_BITS - 1) - 1)).bitwise_and_(-(2**DROPPED_BITS))
 
-    def __init__(self, layout: Layout, replicate: int, unit: tuple[int, ...]) -> None:
-        self._replicate = replicate
-        self._moments = Moments.zeros(layout, [replicate], unit)
+
+class HostSums:
+    """The sums of one replicate of one layer, by the compiled kernel.
+
+    Args:
+        layout: of the sums.
+        replicate: its number.
+        unit: shape of the units.
+        start: number of the first block, 0 or a power of two.
+    """
+
+    def __init__(
+        self, layout: Layout, replicate: int, unit: tuple[int, ...], start: int = 0
+    ) -> None:
+        self._spine = Spine(layout, replicate, unit, start)
 
     def update(
         self, outputs: torch.Tensor, rows: NDArray[np.int64], order: NDArray[np.int64]
     ) -> None:
-        """Add blocks.
+        """Add the blocks of a cell.
 
         Args:
             outputs: of the evaluations, ``(evaluation, *unit)``.
             rows: which evaluation each row is, ``(block, row)``.
             order: the blocks' permutations, ``(block, D)``.
         """
-        self._moments.update(self._replicate, outputs.numpy(), order, rows)
+        self._spine.update(outputs.numpy(), order, rows)
 
-    def moments(self) -> Moments:
-        """Return the sums of the whole replicate."""
-        return self._moments.rounded()
+    def moments(self) -> tuple[Moments, ...]:
+        """Return the sums of all blocks, as `Spine.moments` does."""
+        return self._spine.moments()
 
 
 class DeviceSums:
-    """The sums of one replicate of one layer, on a device.
+    """The sums of one replicate of one layer, on a device, along the spine of `Spine`.
 
     Args:
         layout: of the sums.
@@ -114,6 +141,7 @@ class DeviceSums:
         unit: shape of the units.
         device: where the outputs are.
         add: `variscope.responses.network.fused.add`, or None for torch's operations.
+        start: number of the first block, 0 or a power of two.
     """
 
     def __init__(
@@ -123,41 +151,66 @@ class DeviceSums:
         unit: tuple[int, ...],
         device: torch.device,
         add: Callable[..., None] | None = None,
+        start: int = 0,
     ) -> None:
-        self._layout, self._replicate, self._unit = layout, replicate, unit
+        self._layout, self._unit, self._start = layout, unit, start
         units = int(np.prod(unit))
         self._sums = torch.zeros((layout.sum_rows, units), dtype=torch.float64, device=device)
+        self._total: torch.Tensor | None = None
         self._pairs = torch.from_numpy(layout.pair_table()).to(device)
-        self._pair_counts = np.zeros(len(layout.pairs), dtype=np.int64)
-        self._moved = np.zeros(layout.variables, dtype=np.int64)
-        self._blocks = 0
+        # What is counted, and not summed, is on the host.
+        self._counted = Moments.zeros(layout, [replicate], (0,), start)
+        self._at = self._closed_at = start
+        self._closed: list[Moments] = []
         self._add = add
 
     def update(
         self, outputs: torch.Tensor, rows: NDArray[np.int64], order: NDArray[np.int64]
     ) -> None:
-        """Add blocks, as `HostSums.update` does."""
+        """Add the blocks of a cell, as `HostSums.update` does."""
+        stop = check_within_shell(self._at, len(rows))
         flat = outputs.reshape(len(outputs), -1)
         if self._add is not None:
             self._add(self._layout, flat, rows, order, self._sums)
         else:
             self._add_by_torch(flat, rows, order)
+        counted = self._counted
         if self._layout.design == "cycle":
             pairs = self._layout.pair_table()[order, np.roll(order, -1, axis=1)]
-            self._pair_counts += np.bincount(pairs[pairs >= 0], minlength=len(self._pair_counts))
+            counts = counted.pair_counts[0]
+            counts += np.bincount(pairs[pairs >= 0], minlength=len(counts))
         else:
-            self._pair_counts += len(rows)
-        self._moved += moved_steps(self._layout, rows, order)
-        self._blocks += len(rows)
+            counted.pair_counts[0] += len(rows)
+        counted.moved[0] += moved_steps(self._layout, rows, order)
+        counted.blocks[0] += len(rows)
+        self._at = stop
+        if is_boundary(stop):
+            self._close()
 
-    def moments(self) -> Moments:
-        """Copy the sums of the whole replicate to the host."""
-        moments = Moments.zeros(self._layout, [self._replicate], self._unit)
-        moments.sums[0] = self._sums.cpu().numpy().reshape(-1, *self._unit)
-        moments.pair_counts[0] = self._pair_counts
-        moments.moved[0] = self._moved
-        moments.blocks[0] = self._blocks
-        return moments.rounded()
+    def moments(self) -> tuple[Moments, ...]:
+        """Copy the sums of all blocks to the host, as `Spine.moments` returns them."""
+        if self._at > self._closed_at:
+            self._close()
+        return tuple(self._closed) if self._total is None else (self._on_host(self._total),)
+
+    def _close(self) -> None:
+        """Round the shell's sums, and add them to the total where that begins at block 0."""
+        _round(self._sums)
+        if not self._start and self._total is not None:
+            _round(self._total.add_(self._sums))
+            self._sums.zero_()
+        else:
+            if self._start:
+                self._closed.append(self._on_host(self._sums))
+                replicates = self._counted.replicates.tolist()
+                self._counted = Moments.zeros(self._layout, replicates, (0,), self._at)
+            else:
+                self._total = self._sums
+            self._sums = torch.zeros_like(self._sums)
+        self._closed_at = self._at
+
+    def _on_host(self, sums: torch.Tensor) -> Moments:
+        return replace(self._counted, sums=sums.cpu().numpy().reshape(1, -1, *self._unit))
 
     def _add_by_torch(
         self, flat: torch.Tensor, rows: NDArray[np.int64], order: NDArray[np.int64]

@@ -1,14 +1,14 @@
-"""The outputs of some replicates, written as they come."""
+"""The outputs of a part of a design, written as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from variscope.designs import Design
+from variscope.designs import DesignPart
 from variscope.inputs.axes import file_name
 from variscope.responses.network.evaluator import Evaluator
 from variscope.stores.activations import ActivationsWriter
@@ -18,39 +18,38 @@ from variscope.study.shards.cost import Cost
 def store(
     folder: Path,
     evaluator: Evaluator,
-    design: Design,
-    replicates: Sequence[int],
+    part: DesignPart,
     on_rows: Callable[[int], object] | None = None,
 ) -> dict[str, Any]:
-    """Evaluate replicates of a design and write every layer's outputs.
+    """Evaluate a part of a design and write every layer's outputs.
 
     Args:
         folder: gets one Zarr group per layer, ``<layer>.zarr`` (`variscope.inputs.axes.file_name`).
         evaluator: network, layers and space.
-        design: whose replicates are evaluated.
-        replicates: their numbers, in order.
+        part: which blocks of which replicates.
         on_rows: called with the number of rows done after each batch.
 
     Returns:
         What it cost: ``rows``, ``evaluations``, ``seconds``, ``bytes`` on the disk.
     """
-    cost = Cost(design, replicates)
-    blocks = [design.replicate(number) for number in replicates]
-    replicate = np.repeat(replicates, [len(b.points) for b in blocks]).astype(np.int64)
+    cost = Cost(part)
+    blocks = [part.blocks_of(replicate) for replicate in part.replicates]
+    numbers = np.arange(part.start, part.stop, dtype=np.int64)
     writers = {
         layer.name: ActivationsWriter(
             folder / f"{file_name(layer.name)}.zarr",
-            blocks=len(replicate),
-            rows=design.rows,
+            blocks=part.blocks,
+            rows=part.rows,
             unit=layer.shape,
             dims=layer.dims,
-            replicate=replicate,
+            replicate=np.repeat(np.array(part.replicates, dtype=np.int64), len(numbers)),
+            number=np.tile(numbers, len(part.replicates)),
             order=np.concatenate([b.order for b in blocks]),
             attributes={
-                "design": design.kind,
-                "number_of_variables": len(design.groups),
-                "seed": design.seed,
-                "blocks_at_once": evaluator.blocks_at_once(design.rows),
+                "design": part.kind,
+                "number_of_variables": len(part.groups),
+                "seed": part.seed,
+                "blocks_at_once": evaluator.blocks_at_once(part.rows),
             },
         )
         for layer in evaluator.layers

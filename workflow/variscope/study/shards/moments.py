@@ -1,12 +1,13 @@
-"""The sums of the outputs of some replicates, made as they come; no output is kept."""
+"""The sums of the outputs of a part of a design, made as they come; no output is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from variscope.designs import Design
+from variscope.designs import DesignPart
+from variscope.designs.cells import summed_ranges
 from variscope.estimators import Layout
 from variscope.inputs.axes import file_name
 from variscope.responses.network.evaluator import Evaluator
@@ -18,11 +19,10 @@ from variscope.study.shards.cost import Cost
 def store(
     folder: Path,
     evaluator: Evaluator,
-    design: Design,
-    replicates: Sequence[int],
+    part: DesignPart,
     on_rows: Callable[[int], object] | None = None,
 ) -> dict[str, Any]:
-    """Evaluate replicates of a design and write every layer's sums; no output is kept.
+    """Evaluate a part of a design and write every layer's sums; no output is kept.
 
     The sums are those of `variscope.indices.sums.sum_activations` on what
     `variscope.study.shards.activations` writes: on the CPU to the last bit, since blocks are added
@@ -31,23 +31,27 @@ def store(
 
     Args and returns as for `variscope.study.shards.activations.store`.
     """
-    cost = Cost(design, replicates)
-    layout = Layout(design.kind, len(design.groups))
+    cost = Cost(part)
+    layout = Layout(part.kind, len(part.groups))
+    entries = len(part.replicates) * len(summed_ranges(part.start, part.stop))
     writers = {
         layer.name: MomentsWriter(
-            folder / f"{file_name(layer.name)}.zarr", layout, replicates, layer.shape, layer.dims
+            folder / f"{file_name(layer.name)}.zarr", layout, entries, layer.shape, layer.dims
         )
         for layer in evaluator.layers
     }
-    for number in replicates:
+    for replicate in part.replicates:
         sums = {
-            layer.name: layer_sums(layout, number, layer.shape, evaluator.device)
+            layer.name: layer_sums(layout, replicate, layer.shape, evaluator.device, part.start)
             for layer in evaluator.layers
         }
-        for evaluated in evaluator.replicate(design.replicate(number), on_rows):
+        for evaluated in evaluator.replicate(part.blocks_of(replicate), on_rows):
             cost.evaluations += evaluated.evaluations
             for name, outputs in evaluated.outputs.items():
                 sums[name].update(outputs, evaluated.rows, evaluated.order)
         for name, writer in writers.items():
-            writer.write(sums[name].moments())
+            for moments in sums.pop(name).moments():
+                writer.write(moments)
+    for writer in writers.values():
+        writer.close()
     return cost.total(folder)

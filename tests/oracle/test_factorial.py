@@ -89,7 +89,7 @@ def test_every_unit_is_exact_where_all_points_and_permutations_are_run():
     x, y, order = (np.array(part) for part in zip(*pairs, strict=True))
     layers = probe(model, LAYERS, (3, 16, 16))
     evaluator = Evaluator(model, layers, space, table, mean=MEAN, std=STD, batch_size=96)
-    blocks = Blocks(0, cycle_rows(x, y, order, space.groups), order)
+    blocks = Blocks(0, 0, cycle_rows(x, y, order, space.groups), order)
     moments = {a.name: Moments.zeros(Layout("cycle", 3), [0], a.shape) for a in layers}
     for evaluated in evaluator.replicate(blocks):
         for name, outputs in evaluated.outputs.items():

@@ -47,12 +47,13 @@ def test_a_study_takes_what_an_earlier_one_left_and_each_row_once(new: tuple[int
         for share in (0.2, 0.5, 0.9, 1.0):
             done = {shard for shard in shards if rng.random() < share}
             found = list({*there, *done})
-            rng.shuffle(found)  # type: ignore[arg-type]
+            rng.shuffle(found)
             assert plan_shards(sizes, most, found) == shards
 
 
 def test_a_plan_stays_after_several_sizes_one_after_another():
-    rng, there = np.random.default_rng(0), set()
+    there: set[Shard] = set()
+    rng = np.random.default_rng(0)
     for _ in range(60):
         blocks, replicates = int(rng.integers(40, 2000)), int(rng.integers(2, 20))
         sizes, most = replicate_sizes(blocks, replicates), int(rng.integers(1, 300))

@@ -1,5 +1,7 @@
 """Sums along the spine: a replicate cut at powers of two has the same sums, to the last bit."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from variscope.estimators.moments import with_float32_bits
 from variscope.estimators.spine import Spine
 from variscope.responses.network.sums import DeviceSums
 
-CUTS = {
+CUTS: dict[int, list[tuple[int, ...]]] = {
     1: [(0,)],
     7: [(0,), (0, 4), (0, 1, 2, 4)],
     8: [(0,), (0, 4), (0, 1, 4)],
@@ -26,14 +28,18 @@ def blocks_of(design: str, count: int, units: int = 37) -> tuple[Layout, np.ndar
     return layout, outputs, rng.permuted(np.tile(np.arange(3), (count, 1)), axis=1)
 
 
-def on_host(layout, outputs, order, start, stop, at_once):
+def on_host(
+    layout: Layout, outputs: np.ndarray, order: np.ndarray, start: int, stop: int, at_once: int
+) -> tuple[Moments, ...]:
     spine = Spine(layout, 5, outputs.shape[2:], start)
     for cell in cells(start, stop, at_once):
         spine.update(outputs[slice(*cell)], order[slice(*cell)])
     return spine.moments()
 
 
-def by_torch(layout, outputs, order, start, stop, at_once):
+def by_torch(
+    layout: Layout, outputs: np.ndarray, order: np.ndarray, start: int, stop: int, at_once: int
+) -> tuple[Moments, ...]:
     sums = DeviceSums(layout, 5, outputs.shape[2:], torch.device("cpu"), start=start)
     for first, last in cells(start, stop, at_once):
         rows = np.arange((last - first) * layout.rows).reshape(-1, layout.rows)
@@ -47,7 +53,7 @@ def by_torch(layout, outputs, order, start, stop, at_once):
 @pytest.mark.parametrize("count", CUTS)
 @pytest.mark.parametrize("at_once", [1, 16, 128])
 def test_parts_cut_at_powers_of_two_merge_to_the_bits_of_the_whole(
-    summed, design: str, count: int, at_once: int
+    summed: Callable[..., tuple[Moments, ...]], design: str, count: int, at_once: int
 ):
     layout, outputs, order = blocks_of(design, count)
     (whole,) = summed(layout, outputs, order, 0, count, at_once)
@@ -66,7 +72,7 @@ def test_parts_cut_at_powers_of_two_merge_to_the_bits_of_the_whole(
 
 
 @pytest.mark.parametrize("summed", [on_host, by_torch])
-def test_the_spine_is_near_the_plain_sums(summed):
+def test_the_spine_is_near_the_plain_sums(summed: Callable[..., tuple[Moments, ...]]):
     layout, outputs, order = blocks_of("cycle", 100)
     plain = Moments.zeros(layout, [5], outputs.shape[2:])
     plain.update(5, outputs, order)
@@ -98,7 +104,8 @@ def test_blocks_that_go_beyond_a_shell_are_refused():
 def test_parts_with_a_gap_or_twice_do_not_merge():
     layout, outputs, order = blocks_of("cycle", 16)
     first, second, third = (
-        list(on_host(layout, outputs, order, *ends, 4)) for ends in ((0, 4), (4, 8), (8, 16))
+        list(on_host(layout, outputs, order, start, stop, 4))
+        for start, stop in ((0, 4), (4, 8), (8, 16))
     )
     with pytest.raises(ValueError, match="after block 4 comes a part that begins at 8"):
         merge(first + third)

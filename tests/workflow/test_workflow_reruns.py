@@ -122,9 +122,9 @@ def test_another_network_file_reruns_that_model(study: Study) -> None:
         ("figures/style.py", {"draw": 1, "samples": 1, "page": 1}),
         ("reporting/page.py", {"page": 1}),
         ("reporting/report.css", {"page": 1}),
-        ("estimators/intervals.py", {"moments": 2, "estimate": 1, **AFTER_INDICES}),
+        ("estimators/intervals.py", {"estimate": 1, **AFTER_INDICES}),
         (
-            "evaluate/evaluator.py",
+            "responses/network/evaluator.py",
             {"evaluate": 2, "moments": 2, "estimate": 1, **AFTER_INDICES},
         ),
         ("stores/results.py", {"estimate": 1, **AFTER_INDICES}),

@@ -92,7 +92,7 @@ def main(given: Sequence[str] | None = None) -> list[Row]:
 
 
 def cases() -> list[Case]:
-    """Closed forms, the last with as many variables as the published sets have factors."""
+    """Return closed forms, the last with as many variables as the published sets have factors."""
     return [
         closed_forms.g_function(),
         closed_forms.ishigami(),
@@ -102,7 +102,7 @@ def cases() -> list[Case]:
 
 
 def rivals(size: int, nested_size: int) -> list[Rival]:
-    """The estimators that the cycle is held against."""
+    """Return the estimators that the cycle is held against."""
     return [
         Rival("nested (Song, Nelson, Staum)", "shapley", lambda d: OUTER * INNER * d,
               (nested_size,), nested),

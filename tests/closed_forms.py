@@ -92,7 +92,7 @@ def ishigami() -> Case:
 
 
 def linear_gaussian(b: Sequence[float] = (1.0, 0.5, 2.0), c: float = 0.7) -> Case:
-    """sum b_i X_i + c X_1 X_2 of standard normal inputs."""
+    """Add b_i X_i and c X_1 X_2, of standard normal inputs."""
     from scipy.special import ndtri
 
     weights = np.asarray(b)

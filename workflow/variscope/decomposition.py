@@ -97,6 +97,29 @@ def decompose(
 
     Raises:
         UserError: an argument is wrong; the message says which, and what is allowed.
+
+    Example:
+        >>> import numpy as np
+        >>> from torch import nn
+        >>> network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2))
+        >>> study = decompose(
+        ...     network,
+        ...     np.random.default_rng(0).random((6, 3, 8, 8), dtype=np.float32),
+        ...     labels=[0, 0, 0, 1, 1, 1],
+        ...     variables=["hflip", {"name": "brightness", "factor": [0.5, 1.5]}],
+        ...     layers=["0", "3"],
+        ...     blocks=16,
+        ...     replicates=4,
+        ...     mean=[0.5, 0.5, 0.5],
+        ...     std=[0.25, 0.25, 0.25],
+        ...     progress=False,
+        ... )
+        >>> study["0"]["shapley"].dims
+        ('variable', 'channel', 'y', 'x')
+        >>> study["3"]["variable"].values.tolist()
+        ['hflip', 'brightness', 'order', 'class', 'image']
+        >>> round(float(study["3"]["shapley_layer"].sum()), 6)
+        1.0
     """
     if not isinstance(model, nn.Module):
         raise UserError(f"model: found {type(model).__name__}; allowed: a torch.nn.Module")

@@ -165,7 +165,12 @@ def read_star(study: str | Path, layer: str) -> tuple[dict[str, Any], StarTable]
 
 
 def problem(variables: Sequence[str]) -> dict[str, Any]:
-    """Return SALib's problem of these variables: each one player with the bounds [0, 1]."""
+    """Return SALib's problem of these variables: each one player with the bounds [0, 1].
+
+    Example:
+        >>> problem(["hue", "image"])
+        {'num_vars': 2, 'names': ['hue', 'image'], 'bounds': [[0.0, 1.0], [0.0, 1.0]]}
+    """
     names = list(map(str, variables))
     return {"num_vars": len(names), "names": names, "bounds": [[0.0, 1.0] for _ in names]}
 

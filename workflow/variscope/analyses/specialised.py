@@ -80,25 +80,26 @@ def specialised_units(
 ) -> pd.DataFrame:
     """List, for each layer, the units whose variance is most one variable's.
 
-    Parameters
-    ----------
-    tree: a study, one child node a layer.
-    index: "shapley", "S1" or "ST"; without it, Shapley effects, or S1 where the design has none.
-    among: the variables to find units for; without it, all but order, class, image and part, or
-        all where the study has no other.
-    unit_names: what the units of a layer of scores stand for, by the layer: the network's classes.
-    per_layer: keep that many rows a layer, those of the largest margin; without it, all.
+    Args:
+        tree: a study, one child node per layer.
+        index: "shapley", "S1" or "ST"; without it, Shapley effects, or S1 where the design has
+            none.
+        among: the variables to find units for; without it, all but order, class, image and part,
+            or all where the study has no other.
+        unit_names: what the units of a layer of scores stand for, by the layer: the network's
+            classes.
+        per_layer: keep that many rows per layer, those of the largest margin; without it, all.
 
-    Returns
-    -------
-    A table with one row a layer and variable, the largest margin first within a layer: layer, unit
-    (the channel, feature or neuron number as text; "3, 17" where units have several dimensions),
-    name (of its class; "" where it is not known), variable, the index ("shapley"), low, high,
-    runner_up ("" where there is no other variable), runner_up_shapley, margin, S1, ST, and reason,
-    one sentence made from these numbers. For another index its name stands in the place of
-    "shapley". The module says the criterion.
+    Returns:
+        A table with one row per layer and variable, the largest margin first within a layer: layer,
+        unit (the channel, feature or neuron number as text; "3, 17" where units have several
+        dimensions), name (of its class; "" where it is not known), variable, the index
+        ("shapley"), low, high, runner_up ("" where there is no other variable), runner_up_shapley,
+        margin, S1, ST, and reason, one sentence made from these numbers. For another index its name
+        stands in the place of "shapley". The module says the criterion.
 
-    Raises ValueError for a variable that the study does not have.
+    Raises:
+        ValueError: the study does not have a variable.
     """
     chosen = index or main_index(tree)
     rows: list[dict[str, object]] = []

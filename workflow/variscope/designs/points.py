@@ -24,6 +24,10 @@ def replicate_sizes(blocks: int, replicates: int) -> tuple[int, ...]:
 
     Raises:
         ValueError: fewer than two replicates, or fewer blocks than replicates.
+
+    Example:
+        >>> replicate_sizes(10, 4)
+        (3, 3, 2, 2)
     """
     if replicates < 2:
         raise ValueError(f"replicates is {replicates}; at least 2 are needed for an interval")

@@ -73,6 +73,11 @@ def proportion(hits: int, n: int, confidence_level: float) -> Proportion:
 
     Raises:
         ValueError: n is not positive, or hits are not within 0..n.
+
+    Example:
+        >>> found = proportion(45, 50, 0.95)
+        >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
+        (0.9, 0.786, 0.957)
     """
     from scipy.stats import binomtest  # costly to import, and planning needs none of it
 
@@ -138,6 +143,15 @@ def ratio(
     Returns:
         Arrays ``(index, *unit)``. NaN where a numerator has no term or the variance is zero; bounds
         are NaN with one replicate, which says nothing of the spread.
+
+    Example:
+        Four replicates of 32 blocks, one index of one unit.
+
+        >>> numerator = np.array([8.0, 9.0, 7.5, 8.5]).reshape(4, 1, 1)
+        >>> variance = np.array([16.0, 17.0, 15.5, 16.5]).reshape(4, 1)
+        >>> found = ratio(numerator, variance, np.full(4, 32), 0.95)
+        >>> [round(bound.item(), 3) for bound in found]  # the value, its low and its high bound
+        [0.508, 0.474, 0.537]
     """
     theta, a, v = centred(numerator, variance, blocks, counts)
     replicates = len(blocks)

@@ -68,6 +68,15 @@ def salib_indices(outputs: NDArray[np.floating[Any]]) -> dict[str, NDArray[np.fl
         `Layout.pairs`: shares of the unit's variance, without intervals. NaN where V is not above
         the rounding of float64, or where an output is not finite; SALib gives 0 there.
 
+    Example:
+        The rows A, AB_1, AB_2, BA_1, BA_2, B of x + 2 y, of uniform x and y.
+
+        >>> a, b = np.random.default_rng(0).random((2, 4096, 2))
+        >>> x = np.stack([a[:, 0], b[:, 0], a[:, 0], a[:, 0], b[:, 0], b[:, 0]], axis=1)
+        >>> y = np.stack([a[:, 1], a[:, 1], b[:, 1], b[:, 1], a[:, 1], b[:, 1]], axis=1)
+        >>> salib_indices(x + 2 * y)["ST"].round(1)
+        array([0.2, 0.8])
+
     Raises:
         ValueError: the rows are not those of a star.
 

@@ -83,6 +83,28 @@ def difference(
     Raises:
         UserError: what is not paired, by its name; an unknown name or index; entries that do not
             fit each other.
+
+    Example:
+        Of one layer of four replicates, whose S1 are 0.5 and 0.2 of the variance:
+
+        >>> sums = np.array([8.0, 9.0, 7.5, 8.5])
+        >>> shares = np.array([[0.48, 0.21], [0.52, 0.19], [0.51, 0.22], [0.49, 0.18]])
+        >>> paired = {"design": "cycle", "seed": 1, "replicates": 4, "blocks": 128, "images": "x"}
+        >>> layer = xr.Dataset(
+        ...     {
+        ...         "S1_layer": ("variable", [0.5, 0.2]),
+        ...         "S1_layer_low": ("variable", [0.4, 0.1]),
+        ...         "S1_layer_high": ("variable", [0.6, 0.3]),
+        ...         "numerator_S1_layer": (("replicate", "variable"), sums[:, None] * shares),
+        ...         "variance_layer": ("replicate", sums),
+        ...         "blocks_by_replicate": ("replicate", [32, 32, 32, 32]),
+        ...     },
+        ...     coords={"variable": ["hue", "image"]},
+        ...     attrs={"confidence_level": 0.95, **paired},
+        ... )
+        >>> found = difference(layer, "hue", layer, "image")
+        >>> round(found.value, 2), round(found.low, 2), round(found.high, 2)
+        (0.3, 0.16, 0.44)
     """
     one, other = _layer(first), _layer(second)
     _check_paired(one, other)

@@ -49,6 +49,12 @@ def leading_channels(dataset: xr.Dataset, count: int) -> list[int]:
     """Return the `count` channels that carry most of the layer's variance, the largest first.
 
     Ties go to the lower channel number. Channels without variance come last.
+
+    Example:
+        >>> variance = xr.DataArray(np.array([1.0, 5.0, 0.0, 3.0]).reshape(4, 1, 1),
+        ...                         dims=("channel", "y", "x"))
+        >>> leading_channels(xr.Dataset({"variance": variance, "status": 0 * variance}), 3)
+        [1, 3, 0]
     """
     share = channel_variance_share(dataset).fillna(0.0).values
     return [int(k) for k in np.argsort(-share, kind="stable")[:count]]

@@ -33,7 +33,10 @@ def pair_map_over_channels(dataset: xr.Dataset) -> xr.DataArray:
     alone, of the summed variance of these units (Gamboa et al. 2014). NaN where no channel has it:
     every unit of the pixel is constant or not finite, or the design does not give the pair. It
     comes without an interval, as units of one pixel are dependent and the replicates are summed
-    already. Raises ValueError where the layer holds no S2.
+    already.
+
+    Raises:
+        ValueError: the layer holds no S2.
     """
     value = estimate(dataset, "S2").value
     variance = dataset["variance"].where(value.notnull())

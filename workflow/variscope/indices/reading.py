@@ -22,7 +22,8 @@ class Estimate(NamedTuple):
 def layers(tree: xr.DataTree) -> dict[str, xr.Dataset]:
     """Return the layers of a study, in its order: name -> results of the layer.
 
-    Raises ValueError where the tree has no layers, or where they are not of one study.
+    Raises:
+        ValueError: the tree has no layers, or they are not of one study.
     """
     found = {}
     for name, node in tree.children.items():
@@ -50,7 +51,8 @@ def layers(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 def estimate(dataset: xr.Dataset, name: str) -> Estimate:
     """Return an index and its bounds by name, such as "shapley" or "S1_layer".
 
-    Raises ValueError, with the names that are there, where the dataset has no such index.
+    Raises:
+        ValueError: the dataset has no such index; those that it has are named.
     """
     if name not in dataset:
         present = [str(key) for key in dataset.data_vars if f"{key}_low" in dataset]
@@ -120,5 +122,10 @@ def unit_counts(dataset: xr.Dataset) -> dict[str, int]:
 
 
 def confidence_percent(dataset: xr.Dataset) -> str:
-    """Return the confidence level for a reader, such as "95 %"."""
+    """Return the confidence level for a reader.
+
+    Example:
+        >>> confidence_percent(xr.Dataset(attrs={"confidence_level": 0.95}))
+        '95 %'
+    """
     return f"{100 * float(dataset.attrs.get('confidence_level', 0.95)):g} %"

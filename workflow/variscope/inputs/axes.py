@@ -120,6 +120,10 @@ def file_name(layer: str) -> str:
 
     Letters, digits, ``_``, ``.``, ``-`` and ``~`` stay; brackets, slashes and others are
     percent-encoded (RFC 3986), so that different layers have different files in one folder.
+
+    Example:
+        >>> file_name("stage1.0"), file_name("lstm[0]")
+        ('stage1.0', 'lstm%5B0%5D')
     """
     return quote(layer, safe="")
 
@@ -129,6 +133,10 @@ def given_axes(name: str, text: str, output: tuple[int, ...]) -> tuple[str, ...]
 
     Raises:
         UserError: another number of axes than the output has, or axes that are no kind of output.
+
+    Example:
+        >>> given_axes("patches", "feature token", (64, 17))
+        ('feature', 'token')
     """
     axes = tuple(text.replace(",", " ").split())
     allowed = [kind for kind in KINDS if len(kind) == max(1, len(output))]

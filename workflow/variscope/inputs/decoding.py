@@ -35,14 +35,15 @@ class Undecodable(Exception):
 
 
 def mode_name(mode: str) -> str:
-    """A reader's name of a Pillow mode that is not RGB."""
+    """Return a reader's name of a Pillow mode that is not RGB."""
     return "16-bit gray" if mode.startswith("I") else _MODES.get(mode, mode)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any mode to RGB, 8 bits per channel; 16-bit values are scaled, alpha is dropped.
 
-    Raises Undecodable where the range of the values is not known.
+    Raises:
+        Undecodable: the range of the values is not known.
     """
     if image.mode == "RGB":
         return image
@@ -66,9 +67,10 @@ def gray_note(channels: int) -> tuple[str, ...]:
 
 
 def read_rgb(path: Path) -> tuple[Image.Image, str]:
-    """The image of a file, upright (EXIF orientation applied) and RGB, and its mode before.
+    """Read an image, upright (EXIF orientation applied) and RGB, and its mode before.
 
-    Raises Undecodable with the reason.
+    Raises:
+        Undecodable: it cannot be read; the message is the reason.
     """
     try:
         with Image.open(path) as image:

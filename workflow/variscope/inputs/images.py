@@ -60,7 +60,7 @@ def table_from_arrays(
     image_size: int | Sequence[int] | None = None,
     channels: int = 3,
 ) -> ImageTable:
-    """A table of arrays in memory, checked as an .npz is.
+    """Make a table of arrays in memory, checked as an .npz is.
 
     Args:
         images: (n, C, H, W), C of 1 or 3, uint8, or float32 or float64 in [0, 1].
@@ -94,10 +94,13 @@ def table_from_arrays(
 
 
 def listing_digest(dataset: Mapping[str, Any], folder: Path | str) -> str:
-    """A digest of what the data set's files are, cheap enough to be taken before every run.
+    """Digest what the data set's files are, cheaply enough to do it before every run.
 
     Paths, sizes and modification times of a folder's files, the same of an .npz, or the versions
-    of the packages that carry the images. No file is read. Raises UserError if there is none.
+    of the packages that carry the images. No file is read.
+
+    Raises:
+        UserError: there is no file.
     """
     settings = DatasetSettings.parse(dataset, seed=0, folder=folder)
     digest = hashlib.sha256(settings.kind.encode())

@@ -49,7 +49,11 @@ class Call:
 def place_of(model: nn.Module, name: str) -> tuple[str, tuple[str, ...]]:
     """Cut a layer's name into the module's and the place in its output.
 
-    ``"lstm[1][0]"`` is ``("lstm", ("1", "0"))``; a module that bears the whole name goes first.
+    A module that bears the whole name goes first.
+
+    Example:
+        >>> place_of(nn.Identity(), "lstm[1][0]")
+        ('lstm', ('1', '0'))
     """
     match = re.fullmatch(r"(.+?)((?:\[[^\[\]]+\])+)", name)
     if match is None or name in dict(model.named_modules(remove_duplicate=False)):
@@ -158,15 +162,16 @@ def outputs_of_all(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
 
 
 def auto_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> tuple[str, ...]:
-    """The main stages of a network, in the order in which they are called.
+    """Find the main stages of a network, in the order in which they are called.
 
-    Starts from the model's children and those of its lists, and opens containers (Sequentials
-    first) until there are at least four stages and no Sequential holds nearly all parameters. Of
-    consecutive modules with the same output shape the last one stands for the stage, and a pooling
-    layer for the activation in front of it; every linear layer is a stage, and long runs of like
-    blocks (transformers) are shown at each quarter, the last block among them: a normalisation
-    behind a block does not stand for it. Dropout, Flatten and Identity are left out, and so is what
-    `probe` would refuse. For VGG11 these are the published layers of arXiv 2503.03283.
+    The search starts from the model's children and those of its lists, and opens containers
+    (Sequentials first) until there are at least four stages and no Sequential holds nearly all
+    parameters. Of consecutive modules with the same output shape the last one stands for the stage,
+    and a pooling layer for the activation in front of it; every linear layer is a stage, and long
+    runs of like blocks (transformers) are shown at each quarter, the last block among them: a
+    normalisation behind a block does not stand for it. Dropout, Flatten and Identity are left out,
+    and so is what `probe` would refuse. For VGG11 these are the published layers of arXiv
+    2503.03283.
     """
     modules = dict(model.named_modules())
     single = trace(model, tuple(modules), _images(model, 1, image_shape))
@@ -210,7 +215,7 @@ def auto_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> tuple[st
 def _stages(
     called: Sequence[str], modules: dict[str, nn.Module], shape: dict[str, torch.Size]
 ) -> list[str]:
-    """The names that stand for the stages among modules in call order."""
+    """Return the names that stand for the stages among modules in call order."""
     runs: list[list[str]] = []
     for name in called:
         module = modules[name]
@@ -311,9 +316,12 @@ def keeping_buffers(model: nn.Module) -> Iterator[None]:
 
 
 def trace(model: nn.Module, names: Sequence[str], images: torch.Tensor) -> dict[str, Call]:
-    """One pass in eval mode: the calls of the named modules, in call order; never called: count 0.
+    """Run one pass in eval mode: the named modules' calls, in call order; never called: count 0.
 
-    Of an output only shape and kind are kept. Raises UserError if the model fails.
+    Of an output only shape and kind are kept.
+
+    Raises:
+        UserError: the model fails.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
     calls: dict[str, Call] = {}

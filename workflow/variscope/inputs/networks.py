@@ -17,11 +17,11 @@ def _stage(channels_in: int, channels: int, kernel: int) -> nn.Sequential:
 
 
 def convnet(num_classes: int = 10, in_channels: int = 3) -> nn.Sequential:
-    """A small convolutional network whose named layers are each called once.
+    """Make a small convolutional network whose named layers are each called once.
 
     At 64 px the outputs are: stage1 (12, 32, 32), stage2 (24, 16, 16), stage3 (48, 8, 8),
     head (64,), logits (num_classes,). Images have `in_channels` channels;
-    any of at least 16 px a side is taken.
+    any of at least 16 px per side is taken.
     """
     return nn.Sequential(
         OrderedDict(

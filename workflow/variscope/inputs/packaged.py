@@ -36,7 +36,11 @@ class PackagedWeights:
     std: tuple[float, float, float]
 
     def path(self) -> Path:
-        """Return the file. Raises UserError, with the cure, where the package is not installed."""
+        """Return the file.
+
+        Raises:
+            UserError: the package is not installed; the message has the cure.
+        """
         spec = find_spec(self.package)
         folders = spec.submodule_search_locations if spec is not None else None
         path = Path(folders[0]) / self.file if folders else None

@@ -109,7 +109,7 @@ class Found:
         ]
 
     def all_bad(self) -> list[tuple[str, str]]:
-        """What cannot be read here and below."""
+        """List what cannot be read here and below."""
         return self.bad + [entry for inner in self.folders.values() for entry in inner.all_bad()]
 
 

@@ -57,7 +57,11 @@ class DatasetSettings:
 
     @classmethod
     def parse(cls, dataset: Mapping[str, Any], *, seed: int, folder: Path | str) -> DatasetSettings:
-        """Check a `dataset` mapping. Raises UserError that names the key."""
+        """Check a `dataset` mapping.
+
+        Raises:
+            UserError: a setting is wrong; the key is named.
+        """
         if not isinstance(dataset, Mapping):
             raise UserError(f"dataset: found {dataset!r}; a mapping of settings is needed")
         unknown = sorted(str(key) for key in dataset if key not in KEYS)
@@ -106,7 +110,11 @@ class DatasetSettings:
         return cls(seed=int(seed), folder=Path(folder), **given)
 
     def located(self) -> Path:
-        """The path of the data set; relative paths start at `folder`. UserError if not given."""
+        """Return the path of the data set; relative paths start at `folder`.
+
+        Raises:
+            UserError: none is given.
+        """
         if self.path is None:
             raise UserError(f"dataset.path: missing; kind {self.kind!r} needs it")
         return self.folder / Path(self.path).expanduser()

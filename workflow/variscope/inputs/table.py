@@ -62,9 +62,11 @@ class ImageTable:
         return len(self.label)
 
     def load(self, ids: Sequence[int] | npt.NDArray[np.integer]) -> npt.NDArray[Any]:
-        """Pixels (k, C, H, W) of `ids` (k,), in their order; repeated ids are decoded once.
+        """Read pixels (k, C, H, W) of `ids` (k,), in their order; repeated ids are decoded once.
 
-        Raises UserError if a file cannot be decoded, IndexError for an id outside `0..n-1`.
+        Raises:
+            UserError: a file cannot be decoded.
+            IndexError: an id is outside `0..n-1`.
         """
         wanted = np.asarray(ids, dtype=np.int64)
         if wanted.ndim != 1:
@@ -77,11 +79,11 @@ class ImageTable:
         return self.reader(distinct)[position]
 
     def ids(self, part: str) -> npt.NDArray[np.int64]:
-        """The ids of one part, "train" or "valid", ascending."""
+        """Return the ids of one part, "train" or "valid", ascending."""
         return np.flatnonzero(self.part == PARTS.index(part)).astype(np.int64)
 
     def summary(self) -> dict[str, Any]:
-        """Counts for a report, ready for JSON."""
+        """Count for a report, ready for JSON."""
         counts = {
             name: np.bincount(self.label[self.part == code], minlength=len(self.classes))
             for code, name in enumerate(PARTS)
@@ -162,7 +164,7 @@ def split(
 def limited(
     label: npt.NDArray[np.int64], part: npt.NDArray[np.int8], limit: int | None, seed: int
 ) -> npt.NDArray[np.int64]:
-    """The ids kept, ascending, when at most `limit` images per class and part are drawn."""
+    """Return the ids kept, ascending, when at most `limit` images per class and part are drawn."""
     if limit is None:
         return np.arange(len(label), dtype=np.int64)
     kept = []

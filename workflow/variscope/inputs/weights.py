@@ -45,9 +45,10 @@ class Weights:
 
 
 def resolve_weights(weights: str, factory: str, folder: Path | str = ".") -> Weights:
-    """What the setting `weights` means for this factory. Loads and downloads nothing.
+    """Say what the setting `weights` means for this factory. Nothing is loaded or downloaded.
 
-    Raises UserError for a missing file and for a name that torchvision's model does not have.
+    Raises:
+        UserError: a file is missing, or torchvision's model has no weights of that name.
     """
     if not isinstance(weights, str | Path) or not str(weights):
         raise UserError(
@@ -116,7 +117,9 @@ def check_weights(
 
     The name or file exists, the file is a state dict, and it fits `model` where one is given. The
     result's notes say what was taken off its keys, and which of several state dicts it is.
-    Raises UserError as `load_weights` does.
+
+    Raises:
+        UserError: as `load_weights` does.
     """
     resolved = resolve_weights(weights, factory, folder)
     if resolved.kind in ("train", "none") or resolved.needs_download:
@@ -149,7 +152,7 @@ def _checked(resolved: Weights) -> Path:
 
 
 def preprocessing(factory: str, weights: str, folder: Path | str = ".") -> dict[str, Any] | None:
-    """What published weights expect: image_size and resize (pixels), mean and std (3 each).
+    """Return what published weights expect: image_size and resize (pixels), mean and std (3 each).
 
     Torchvision's say it, and so do those that a package carries. None for others.
     """
@@ -171,7 +174,7 @@ def preprocessing(factory: str, weights: str, folder: Path | str = ".") -> dict[
 
 
 def categories(factory: str, weights: str, folder: Path | str = ".") -> tuple[str, ...] | None:
-    """The names of the classes that published weights were trained on; None where nobody says."""
+    """Name the classes that published weights were trained on; None where nobody says."""
     resolved = resolve_weights(weights, factory, folder)
     if resolved.package is not None:
         from torchvision.models._meta import _IMAGENET_CATEGORIES

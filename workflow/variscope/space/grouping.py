@@ -26,6 +26,11 @@ def variable_groups(
     Raises:
         UserError: a group without members, an unknown variable, one twice in a group, or a group's
             name that is taken.
+
+    Example:
+        >>> variable_groups(["hue", "rolling"], ["order", "image"], {"place": ["rolling", "image"]})
+        {'all_augmentations': ['hue', 'rolling'], 'image_identity': ['image'],
+         'place': ['rolling', 'image']}
     """
     variables = [*augmentations, *auxiliary]
     found = {

@@ -51,5 +51,10 @@ class ImageIndex:
 
 
 def level(u: NDArray[np.float64], levels: NDArray[np.int64] | int) -> NDArray[np.int64]:
-    """Return floor(u * levels), below ``levels`` also where the product rounds up."""
+    """Return floor(u * levels), below ``levels`` also where the product rounds up.
+
+    Example:
+        >>> level(np.array([0.0, 0.5, 0.99]), 4)
+        array([0, 2, 3])
+    """
     return np.minimum(np.floor(u * levels).astype(np.int64), np.asarray(levels) - 1)

@@ -20,6 +20,11 @@ def decode_order(u: NDArray[np.float64], length: int) -> NDArray[np.int64]:
 
     Returns:
         Row by row the thing at each position, ``(n, length)``.
+
+    Example:
+        >>> decode_order(np.array([[0.0, 0.0], [0.4, 0.9]]), 3)
+        array([[0, 1, 2],
+               [1, 2, 0]])
     """
     left = np.tile(np.arange(length), (len(u), 1))
     order = np.empty_like(left)

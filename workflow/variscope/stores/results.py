@@ -47,6 +47,22 @@ def read_study(indices: Path | str) -> xr.DataTree:
     """Read the layers of a study, a directory ``indices``, into a tree: one node per layer.
 
     The order of the layers is that of the network: it stands in each layer's attributes.
+
+    Raises:
+        UserError: a chunk is missing or damaged; its file is named.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     for number, layer in enumerate(("features.0", "classifier")):
+        ...         attributes = {"layer": layer, "layer_number": number}
+        ...         data = xr.Dataset({"S1": ("neuron", [0.25, 0.5])}, attrs=attributes)
+        ...         write_dataset(Path(folder, f"{layer}.zarr"), data)
+        ...     study = read_study(folder)
+        >>> list(study.children)
+        ['features.0', 'classifier']
+        >>> study["classifier"]["S1"].values
+        array([0.25, 0.5 ])
     """
     read = map(read_dataset, sorted(Path(indices).glob("*.zarr")))
     return study_tree({str(dataset.attrs["layer"]): dataset for dataset in read})

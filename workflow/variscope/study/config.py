@@ -41,6 +41,16 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         UserError: the first key that is wrong, what was found there, and what is allowed.
+
+    Example:
+        >>> config = complete({
+        ...     "experiment": "flowers",
+        ...     "dataset": {"kind": "photographs"},
+        ...     "models": {"net": {"factory": "torchvision:resnet18"}},
+        ...     "variable_sets": {"color": {"variables": ["hue"]}},
+        ... })
+        >>> config["designs"]
+        {'cycle': {'blocks': 512}, 'replicates': 16}
     """
     schema = yaml.safe_load(SCHEMA.read_text())
     completed = copy.deepcopy(dict(config))
@@ -94,6 +104,10 @@ def typed(value: Any) -> Any:
 
     Snakemake does so with a single value of ``--config key=value`` but not with what is nested: in
     ``--config 'designs={cycle: {blocks: 64}}'`` it leaves 64 a text.
+
+    Example:
+        >>> typed({"cycle": {"blocks": "64"}})
+        {'cycle': {'blocks': 64}}
     """
 
     def read(inner: Any) -> Any:

@@ -163,5 +163,12 @@ def files_digest(files: Iterable[Path], relative_to: Path | None = None) -> str:
 
 
 def value_digest(value: Any) -> str:
-    """Digest anything that JSON can hold."""
+    """Digest anything that JSON can hold.
+
+    Example:
+        >>> value_digest({"seed": 1, "blocks": 8}) == value_digest({"blocks": 8, "seed": 1})
+        True
+        >>> len(value_digest([]))
+        16
+    """
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

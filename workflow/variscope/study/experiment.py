@@ -104,7 +104,7 @@ class Experiment:
         }
 
     def model(self, name: str) -> dict[str, Any]:
-        """What a model depends on: a params entry of every rule that builds it."""
+        """Return what a model depends on: a params entry of every rule that builds it."""
         found = self.found["models"][name]
         return {
             **self.config["models"][name],
@@ -116,20 +116,20 @@ class Experiment:
         }
 
     def measured(self, name: str) -> dict[str, Any]:
-        """What of a model's answers is measured, and the sets where it is its agreement."""
+        """Say what of a model's answers is measured, and the sets where it is its agreement."""
         kind = self.found["models"][name]["answers"]["measured"]
         sets = self.config["variable_sets"] if kind == "agreement" else ()
         return {"measured": kind, "variable_sets": {s: self.variable_set(s) for s in sets}}
 
     def unit_names(self, name: str) -> dict[str, list[str]]:
-        """The names of the classes that a model's layer of scores stands for, by the layer."""
+        """Name the classes that a model's layer of scores stands for, by the layer."""
         answers = self.found["models"][name]["answers"]
         if answers["scores"] is None or answers["names"] is None:
             return {}
         return {answers["scores"]: answers["names"]}
 
     def variable_set(self, name: str) -> dict[str, Any]:
-        """What a space depends on."""
+        """Return what a space depends on."""
         files = self.config["augmentations"]
         given = self.config["variable_sets"][name]
         return {
@@ -140,7 +140,7 @@ class Experiment:
         }
 
     def groups(self, name: str) -> dict[str, list[str]]:
-        """The groups of a variable set, by their names."""
+        """Return the groups of a variable set, by their names."""
         return groups_of(self.config["variable_sets"][name])
 
     def provenance(self, *, model: str, variable_set: str, design: str) -> dict[str, Any]:

@@ -48,7 +48,11 @@ def dataset_kind(name: str, *, listing: Listing) -> Callable[[Opener], Opener]:
 
 
 def get(name: str) -> DatasetKind:
-    """The kind of that name. Raises UserError that lists the known kinds."""
+    """Return the kind of that name.
+
+    Raises:
+        UserError: there is none; the known kinds are listed.
+    """
     known = names()
     if name not in known:
         raise UserError(f"dataset.kind: found {name!r}; allowed are {', '.join(known)}")
@@ -56,7 +60,7 @@ def get(name: str) -> DatasetKind:
 
 
 def names() -> tuple[str, ...]:
-    """The known kinds, in alphabetical order."""
+    """Name the known kinds, in alphabetical order."""
     for module in pkgutil.iter_modules(__path__):  # only when asked, so that importing is light
         importlib.import_module(f"{__name__}.{module.name}")
     return tuple(sorted(_KINDS))

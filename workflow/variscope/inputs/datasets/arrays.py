@@ -201,7 +201,10 @@ def table_of(
 ) -> ImageTable:
     """Check arrays by name (images, labels, optional part and class_names) and open them.
 
-    `path` is what messages call them. Raises UserError.
+    `path` is what messages call them.
+
+    Raises:
+        UserError: an array is missing or wrong; it is named.
     """
     images = found["images"]
     _check_images(path, images)

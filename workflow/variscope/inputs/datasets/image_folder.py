@@ -95,7 +95,7 @@ class _Listed:
 
 
 def _part_folders(folder: Path, found: Found) -> dict[str, int]:
-    """The sub-folders that are parts, with their codes; none where the data set has no parts.
+    """Return the sub-folders that are parts, with their codes; none where there are no parts.
 
     A part has class folders. Where all sub-folders are named as parts and hold images directly,
     they are parts of images without classes.

@@ -59,7 +59,7 @@ Box = tuple[int, int, int]  # left, top, side, in pixels of the photograph
 
 
 def cells(height: int, width: int, part: int) -> list[tuple[int, int, int, int]]:
-    """The cells (top, left, height, width) of a part: checkerboard fields of one colour."""
+    """Return the cells (top, left, height, width) of a part: checkerboard fields of one colour."""
     rows = max(2, round(CELLS * height / min(height, width)))
     columns = max(2, round(CELLS * width / min(height, width)))
     tops = [row * height // rows for row in range(rows + 1)]
@@ -193,7 +193,11 @@ def open_photographs(
 
 
 def _chosen(names: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return the photographs of a study, in the order given. Raises UserError."""
+    """Return the photographs of a study, in the order given.
+
+    Raises:
+        UserError: a name is unknown, or too few are left.
+    """
     if names is None:
         return DEFAULT
     for name in names:

@@ -132,7 +132,7 @@ def _parts(cls: Any, settings: DatasetSettings, root: Path) -> list[Any]:
 
 
 def _first(cls: Any, settings: DatasetSettings, root: Path, names: tuple[str, ...]) -> Any:
-    """The data set with the first of these splits that it has."""
+    """Open the data set with the first of these splits that it has."""
     refusal: ValueError | None = None
     for name in names:
         try:

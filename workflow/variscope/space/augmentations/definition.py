@@ -40,6 +40,14 @@ class Parameter:
 
     Raises:
         UserError: if the bounds are not finite, not in order, or not allowed.
+
+    Example:
+        >>> shift = Parameter(name="shift", low=0.0, high=0.25, unit="pixels", scale="width")
+        >>> shift.bounds(height=32, width=64)
+        (0.0, 16.0)
+        >>> levels = Parameter(name="levels", low=2, high=5, integer=True)
+        >>> levels.decode(np.array([0.0, 0.3, 0.999]), height=32, width=64)
+        array([2., 3., 5.])
     """
 
     name: str
@@ -130,6 +138,12 @@ class Augmentation:
         checks: for each option that needs one, a function which returns the accepted value or
             raises a ValueError that says what is allowed.
         of_color: it means something on images of three channels only.
+
+    Example:
+        >>> scale = Augmentation("scale", torch.mul, (Parameter(name="factor", low=0, high=2),))
+        >>> wider = scale.with_overrides({"factor": [0.5, 3.0]})
+        >>> wider.parameters[0].bounds(height=32, width=32)
+        (0.5, 3.0)
     """
 
     name: str

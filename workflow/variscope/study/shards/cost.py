@@ -19,6 +19,7 @@ class Cost:
     start: float = field(default_factory=monotonic)
 
     def total(self, folder: Path) -> dict[str, Any]:
+        """Count rows, evaluations and seconds, and the bytes in the folder."""
         return {
             "rows": self.part.blocks * self.part.rows,
             "evaluations": self.evaluations,

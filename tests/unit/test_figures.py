@@ -1,5 +1,7 @@
 """The pictures hold the numbers that they are given."""
 
+from unittest.mock import Mock
+
 import matplotlib
 import numpy as np
 import pytest
@@ -316,33 +318,51 @@ def test_colours_of_built_in_variables_are_told_apart_also_by_colour_blind_reade
 def test_saved_files_are_the_same_bytes_each_time(tree, tmp_path):
     for folder in ("a", "b"):
         figures.save(figures.depth(tree), tmp_path / folder / "depth")
-    for kind in ("svg", "png"):
+    for kind in ("svg", "png", "pdf"):
         first, second = (tmp_path / f / f"depth.{kind}" for f in ("a", "b"))
         assert first.read_bytes() == second.read_bytes()
     assert b"<dc:date>" not in (tmp_path / "a" / "depth.svg").read_bytes()
 
 
 def test_saving_keeps_dots_of_a_name_and_leaves_nothing_partial(tmp_path):
-    svg, png = figures.save(style.new_figure(1), tmp_path / "features.2")
-    assert (svg.name, png.name) == ("features.2.svg", "features.2.png")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["features.2.png", "features.2.svg"]
-    assert matplotlib.image.imread(png).shape[:2] == (150, 1050)
+    written = figures.save(style.new_figure(1), tmp_path / "features.2")
+    names = [f"features.2.{kind}" for kind in ("svg", "png", "pdf")]
+    assert [path.name for path in written] == names
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    assert matplotlib.image.imread(written[1]).shape[:2] == (150, 1050)
+
+
+def test_text_of_files_is_text(tree, tmp_path):
+    svg, _, pdf = figures.save(figures.depth(tree), tmp_path / "depth")
+    assert ">share of the layer&#39;s variance<" in svg.read_text().replace("'", "&#39;")
+    assert b"/Type0" in pdf.read_bytes() and b"/Type3" not in pdf.read_bytes()  # fonts, not paths
+
+
+def test_saving_lays_a_figure_out_once_and_leaves_it_as_it_was(tree, tmp_path, monkeypatch):
+    figure = figures.comparison(tree)
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    execute = Mock(wraps=engine.execute)
+    monkeypatch.setattr(engine, "execute", execute)
+    figures.save(figure, tmp_path / "picture")
+    execute.assert_called_once_with(figure)
+    assert figure.get_layout_engine() is engine and figure.dpi != style.DPI
 
 
 def test_a_failed_save_leaves_what_was_there(tmp_path, monkeypatch):
     figure = style.new_figure(1)
-    svg, _ = figures.save(figure, tmp_path / "picture")
+    svg = figures.save(figure, tmp_path / "picture")[0]
     before = svg.read_bytes()
 
-    def fail(path, **_):
+    def fail(canvas, path, **_):
         path.write_text("half a picture")
         raise OSError("disk full")
 
-    monkeypatch.setattr(figure, "savefig", fail)
+    monkeypatch.setattr(style.FigureCanvasSVG, "print_svg", fail)
     with pytest.raises(OSError, match="disk full"):
         figures.save(figure, tmp_path / "picture")
     assert svg.read_bytes() == before
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".png", ".svg"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".pdf", ".png", ".svg"]
 
 
 def test_grids_fill_the_figure_but_for_the_margins_in_inches():

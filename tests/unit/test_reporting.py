@@ -94,7 +94,7 @@ def report(tmp_path_factory) -> reporting.Report:
         ("moments", "conv1", figures.moments(tree["conv1"].to_dataset(), channels=2)),
         ("moments", "conv2", figures.moments(tree["conv2"].to_dataset(), channels=2)),
     ):
-        svg, png = figures.save(figure, folder / f"{kind}-{layer_name}")
+        svg, png, _ = figures.save(figure, folder / f"{kind}-{layer_name}")
         found.append(reporting.Picture(kind=kind, layer=layer_name, svg=svg, png=png))
     study = reporting.Study(
         model="net<script>alert(1)</script>",

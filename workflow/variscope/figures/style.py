@@ -4,10 +4,11 @@ Each built-in variable has a colour of its own: some of the palette of Okabe and
 others that stay apart from them in full vision and in simulated deuteranopia and protanopia
 (Machado, Oliveira and Fernandes 2009), as far as sixteen colours can. Markers and lines repeat
 what colours say. Shares are drawn in cividis (Nunez, Anderton and Renslow 2018). No rcParams
-are written but for the salt of SVG identifiers, inside a context.
+are written but for those of files, inside a context.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,6 +16,9 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
@@ -162,19 +166,58 @@ def labels(variables: Sequence[str]) -> list[str]:
     return [variable_label(name) for name in variables]
 
 
-def save(figure: Figure, path_without_suffix: str | Path) -> tuple[Path, Path]:
-    """Write a figure as .svg and .png (150 dpi), and return the two paths.
+def save(figure: Figure, path_without_suffix: str | Path) -> tuple[Path, Path, Path]:
+    """Write a figure as .svg, .png (150 dpi) and .pdf, and return the three paths.
 
+    Text stays text: it is found, copied, and edited where fonts are at hand (PDF brings its own).
     The same figure gives the same bytes: SVG identifiers are salted with a constant and no date is
     written. Each file is written beside its place and renamed, so it is whole or absent. Missing
     folders are made.
     """
     base = Path(path_without_suffix)
     written = []
-    with matplotlib.rc_context({"svg.hashsalt": "variscope"}):
-        for kind, metadata in (("svg", {"Date": None}), ("png", {})):
+    layout = figure.get_layout_engine()
+    if layout is not None:  # once for all three, each of which would do it anew
+        if figure.axes:
+            layout.execute(figure)
+        figure.set_layout_engine("none")
+    with matplotlib.rc_context(
+        {
+            "svg.hashsalt": "variscope",
+            "svg.fonttype": "none",
+            "pdf.fonttype": 42,
+            "image.composite_image": False,  # joining images takes long
+        }
+    ):
+        for kind, write in _WRITERS.items():
             path = base.parent / f"{base.name}.{kind}"
-            with new_file(path) as partial:
-                figure.savefig(partial, format=kind, dpi=DPI, metadata=metadata)
+            with new_file(path) as partial, _dots_per_inch(figure):
+                write(figure, partial)
             written.append(path)
-    return written[0], written[1]
+    if layout is not None:
+        figure.set_layout_engine(layout)
+    svg, png, pdf = written
+    return svg, png, pdf
+
+
+# What `Figure.savefig` ends in: it would draw a figure that was ever laid out twice.
+_WRITERS: dict[str, Callable[[Figure, Path], object]] = {
+    "svg": lambda figure, path: FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None}),
+    "png": lambda figure, path: FigureCanvasAgg(figure).print_png(
+        path, pil_kwargs={"compress_level": 3}
+    ),
+    "pdf": lambda figure, path: FigureCanvasPdf(figure).print_pdf(
+        path, metadata={"CreationDate": None}
+    ),
+}
+
+
+@contextmanager
+def _dots_per_inch(figure: Figure) -> Iterator[None]:
+    """Draw a figure at `DPI` for a while."""
+    before = figure.dpi
+    figure.dpi = DPI
+    try:
+        yield
+    finally:
+        figure.dpi = before

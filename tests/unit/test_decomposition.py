@@ -1,5 +1,6 @@
 """`variscope.decompose`: a study in the process."""
 
+import json
 import os
 import subprocess
 import sys
@@ -166,6 +167,38 @@ def test_two_sets_are_compared_by_their_replicates():
     assert all(np.isfinite(bound) for bound in found[:3])
 
 
+# 15 blocks over 4 replicates: sizes that are no powers of two.
+@pytest.mark.parametrize("blocks", [16, 15])
+def test_a_study_that_grew_has_the_bits_of_one_of_its_last_size(blocks: int):
+    grown = decompose(blocks=blocks, half_width=0.05, most_blocks=8 * blocks + 7, batch_size=32)
+    whole = decompose(blocks=8 * blocks, batch_size=32)
+    for name, node in whole.children.items():
+        xr.testing.assert_identical(grown[name].to_dataset(), node.to_dataset())
+
+
+def test_a_study_says_what_was_asked_of_its_intervals_and_what_is_reached():
+    course = json.loads(decompose(half_width=0.001, most_blocks=40).attrs["precision"])
+    assert course["asked"] == {
+        "half_width": 0.001, "index": "shapley", "of": "layers", "most_blocks": 40,
+    }  # fmt: skip
+    assert [one["blocks"] for one in course["rounds"]] == [16, 32]
+    assert (course["reached"], course["finished"]) == (False, True)
+    assert course["rounds"][-1]["widest"]["half_width"] > 0.001
+    assert "precision" not in decompose().attrs
+
+
+def test_a_study_ends_once_its_intervals_are_narrow_twice():
+    asked = {"half_width": 0.3, "index": "S1", "of": "channels", "most_blocks": 4096}
+    tree = decompose(**asked)
+    rounds = json.loads(tree.attrs["precision"])["rounds"]
+    reached = [one["reached"] for one in rounds]
+    assert reached[-2:] == [True, True] and reached[-3:-1] != [True, True]
+    for data in (node.to_dataset() for node in tree.children.values()):
+        assert data.attrs["blocks"] == rounds[-1]["blocks"] < 4096
+        of = "S1_channel" if "S1_channel" in data else "S1"
+        assert float((data[f"{of}_high"] - data[f"{of}_low"]).max()) <= 0.6
+
+
 def test_the_star_has_no_shapley_effects():
     data = decompose(design="star")["2"].to_dataset()
     assert "shapley" not in data and data.S2.dims == ("pair", "neuron")
@@ -213,6 +246,13 @@ def test_the_figures_take_the_result_as_it_is():
         ({"design": "circle"}, "allowed: cycle, star"),
         ({"apply": "maybe"}, "allowed: always, switched"),
         ({"confidence_level": 95}, "confidence_level: found 95"),
+        ({"half_width": 0}, "half_width: found 0; allowed: above 0 and below 0.5, or None"),
+        ({"half_width": "0.1"}, "half_width: found '0.1'"),
+        ({"half_width": 0.1, "of": "units"}, "of: found 'units'; allowed: layers, channels"),
+        ({"half_width": 0.1, "most_blocks": 15}, r"most_blocks: found 15; .*at least blocks \(16"),
+        ({"half_width": 0.1, "index": "S2"}, "index: found 'S2'; allowed with the cycle: auto"),
+        ({"half_width": 0.1, "index": "shapley", "design": "star"}, "allowed with the star: auto"),
+        ({"half_width": 0.1, "design": "circle"}, "allowed: cycle, star"),
         ({"batch_size": 0}, "batch_size: found 0"),
         ({"seed": -1}, "seed: found -1"),
         ({"device": "tpu"}, "device: found 'tpu'"),

@@ -106,6 +106,17 @@ def test_what_cannot_narrow_is_named_and_only_the_unbounded_holds_up():
     assert not found.reached
 
 
+def test_variables_that_are_unbounded_alike_are_named_together():
+    found = precision([("fc", written([[(0, 1)], [(-0.1, 1)]]))], target())
+    assert found.stuck == (Stuck("fc", "unbounded", VARIABLES, ()),)
+    bounds: list[list[tuple[float, float]]] = [[(0, 1), (0, 1)], [(0, 0.1), (0, 1)]]
+    found = precision([("conv", written(bounds, "S1_channel"))], target(index="S1", of="channels"))
+    assert set(found.stuck) == {
+        Stuck("conv", "unbounded", ("order",), ()),
+        Stuck("conv", "unbounded", ("image",), (1,)),
+    }
+
+
 def test_a_variable_that_never_moved_is_named_and_does_not_hold_up():
     data = written([[(NAN, NAN)], [(0.9, 0.95)]], moved=(0, 5))
     found = precision([("conv", data)], target())

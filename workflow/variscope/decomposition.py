@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,9 +16,12 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from variscope.designs import Design
+from variscope.designs.cells import largest_power
 from variscope.errors import UserError
 from variscope.estimators import Layout, Moments, merge
+from variscope.estimators.layout import DESIGNS
 from variscope.indices.layer import layer_dataset
+from variscope.indices.precision import OF, Course, Target, index_of, precision
 from variscope.inputs.images import table_from_arrays
 from variscope.inputs.layers import outputs_of_all, probe
 from variscope.inputs.models import initialise, plain
@@ -53,6 +57,10 @@ def decompose(
     replicates: int = 16,
     seed: int = 1,
     confidence_level: float = 0.95,
+    half_width: float | None = None,
+    index: str = "auto",
+    of: str = "layers",
+    most_blocks: int = 8192,
     channels: int = 3,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -82,6 +90,16 @@ def decompose(
         replicates: independent randomisations, at least 2; intervals are over them.
         seed: same seed and settings, same numbers, here and in the workflow.
         confidence_level: of the intervals.
+        half_width: half the width that no interval exceeds, a share of variance. Blocks are doubled
+            until the intervals are that narrow in two rounds in a row, so that stopping there
+            leaves them their level (`variscope.indices.precision`); the tree's attribute
+            ``precision`` says in JSON what was asked and reached, and which cannot narrow. By
+            default ``blocks`` are evaluated, however wide the intervals are.
+        index: whose intervals, "shapley", "S1" or "ST"; "auto" is Shapley effects, and S1 for the
+            star, which has none.
+        of: "layers", the intervals of their means, or "channels", those of each channel, feature
+            or neuron of every layer.
+        most_blocks: that are not exceeded, however wide the intervals are.
         channels: that the network gets, 3 or 1: one is repeated three times, three become gray.
         mean, std: of each channel, the normalisation of the model's images in [0, 1]; may be left
             out only where the model carries them as timm's do, in `pretrained_cfg`.
@@ -124,6 +142,9 @@ def decompose(
     if not isinstance(model, nn.Module):
         raise UserError(f"model: found {type(model).__name__}; allowed: a torch.nn.Module")
     _check_numbers(blocks, replicates, seed, batch_size, threads, confidence_level)
+    target = None
+    if half_width is not None:
+        target = _target(half_width, design, index, of, blocks, most_blocks)
     _check_channels(mean, std, channels)
     for name, given in (("variables", variables), ("auxiliary", auxiliary)):
         if isinstance(given, str):
@@ -145,10 +166,11 @@ def decompose(
         part="train",
     )
     try:
-        table_of_points = Design(design, space.groups, blocks, replicates, seed)
+        first = Design(design, space.groups, blocks, replicates, seed)
     except ValueError as error:
         raise UserError(str(error)) from error
     names = [variable.name for variable in space.variables]
+    identity = _digest(images, [] if labels is None else labels)
     summed = variable_groups([a.name for a in space.augmentations], auxiliary, groups or {})
     modes = [(module, module.training) for module in model.modules()]
     network = plain(model)
@@ -175,37 +197,62 @@ def decompose(
             device=chosen,
             memory=memory,
         )
-        with repeatable(threads):
-            moments = _sum(evaluator, table_of_points, progress)
+
+        def estimated(sums: Mapping[str, Moments]) -> dict[str, xr.Dataset]:
+            return {
+                layer.name: layer_dataset(
+                    [sums[layer.name]],
+                    names,
+                    layer.dims,
+                    confidence_level,
+                    {
+                        "experiment": "decompose",
+                        "model": "" if type(model) is nn.Sequential else type(model).__name__,
+                        "variable_set": "",
+                        "layer": layer.name,
+                        "layer_number": number,
+                        "apply": apply,
+                        "seed": seed,
+                        "images": identity,
+                        "provenance": json.dumps({"versions": versions(), "seed": seed}),
+                    },
+                    summed,
+                    layer.tokens,
+                    layer.grid,
+                )
+                for number, layer in enumerate(found)
+            }
+
+        with repeatable(threads), Progress(0, "images", bar=progress) as bar:
+            growing = _Growing(evaluator, replicates)
+            if target is None:
+                return study_tree(estimated(growing.sums(first, bar)))
+            return _until_narrow(first, target, growing, estimated, bar)
     finally:
         for module, mode in modes:  # one by one: some may be frozen in a mode of their own
             module.training = mode
         model.to(memory_format=torch.contiguous_format)
-    return study_tree(
-        {
-            layer.name: layer_dataset(
-                [moments[layer.name]],
-                names,
-                layer.dims,
-                confidence_level,
-                {
-                    "experiment": "decompose",
-                    "model": "" if type(model) is nn.Sequential else type(model).__name__,
-                    "variable_set": "",
-                    "layer": layer.name,
-                    "layer_number": number,
-                    "apply": apply,
-                    "seed": seed,
-                    "images": _digest(images, [] if labels is None else labels),
-                    "provenance": json.dumps({"versions": versions(), "seed": seed}),
-                },
-                summed,
-                layer.tokens,
-                layer.grid,
-            )
-            for number, layer in enumerate(found)
-        }
-    )
+
+
+def _until_narrow(
+    first: Design,
+    target: Target,
+    growing: _Growing,
+    estimated: Callable[[Mapping[str, Moments]], dict[str, xr.Dataset]],
+    bar: Progress,
+) -> xr.DataTree:
+    """Double the blocks until the intervals are as narrow as asked, or there are the most."""
+    course = Course(target)
+    layers: dict[str, xr.Dataset] = {}
+    for blocks in target.sizes(first.blocks):
+        layers = estimated(growing.sums(replace(first, blocks=blocks), bar))
+        course = course.then(precision(layers.items(), target))
+        bar.note(course.text())
+        if course.finished:
+            break
+    tree = study_tree(layers)
+    tree.attrs["precision"] = json.dumps(course.to_json())
+    return tree
 
 
 def _digest(*arrays: ArrayLike) -> str:
@@ -241,6 +288,24 @@ def _check_numbers(
             raise UserError(f"{name}: found {value!r}; allowed: an integer of at least {least}")
     if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
         raise UserError(f"confidence_level: found {confidence_level!r}; allowed: between 0 and 1")
+
+
+def _target(
+    half_width: float, design: str, index: str, of: str, blocks: int, most_blocks: int
+) -> Target:
+    """Return what is asked of the intervals. UserError: it cannot be asked."""
+    if isinstance(half_width, bool) or not isinstance(half_width, Real) or not 0 < half_width < 0.5:
+        raise UserError(
+            f"half_width: found {half_width!r}; allowed: above 0 and below 0.5, or None"
+        )
+    if of not in OF:
+        raise UserError(f"of: found {of!r}; allowed: {', '.join(OF)}")
+    whole = isinstance(most_blocks, Integral) and not isinstance(most_blocks, bool)
+    if not whole or most_blocks < blocks:
+        raise UserError(f"most_blocks: found {most_blocks!r}; allowed: at least blocks ({blocks})")
+    if design in DESIGNS:  # what others are is said by the design itself
+        index = index_of(design, index)
+    return Target(half_width=float(half_width), index=index, of=of, most_blocks=int(most_blocks))
 
 
 def _normalisation(
@@ -280,19 +345,56 @@ def _check_channels(
             raise UserError(f"{name}: found {values}; allowed: {allowed}")
 
 
-def _sum(evaluator: Evaluator, design: Design, progress: bool) -> dict[str, Moments]:
-    """Evaluate a design and sum every layer's outputs as they come."""
-    layout = Layout(design.kind, len(design.groups))
-    moments: dict[str, list[Moments]] = {layer.name: [] for layer in evaluator.layers}
-    with Progress(design.blocks * design.rows, "images", bar=progress) as bar:
-        for number in range(design.replicates):
-            sums = {
-                layer.name: layer_sums(layout, number, layer.shape, evaluator.device)
-                for layer in evaluator.layers
-            }
-            for evaluated in evaluator.replicate(design.replicate(number), bar):
-                for name, outputs in evaluated.outputs.items():
-                    sums[name].update(outputs, evaluated.rows, evaluated.order)
-            for name, parts in moments.items():
-                parts.extend(sums[name].moments())
-    return {name: merge(parts) for name, parts in moments.items()}
+class _Growing:
+    """The sums of a design that grows.
+
+    A replicate's blocks up to the last power of two are evaluated once; those beyond, of sizes that
+    are no powers of two, anew each time (`variscope.designs.cells`).
+
+    Args:
+        evaluator: network, layers and space.
+        replicates: of the design.
+    """
+
+    def __init__(self, evaluator: Evaluator, replicates: int) -> None:
+        self._evaluator = evaluator
+        self._kept: dict[str, list[Moments]] = {layer.name: [] for layer in evaluator.layers}
+        self._stop = [0] * replicates
+
+    def sums(self, design: Design, bar: Progress) -> dict[str, Moments]:
+        """Return every layer's sums over a design of as many blocks as before, or more."""
+        ends = [largest_power(size) for size in design.sizes]
+        bar.expect(design.rows * (design.blocks - sum(self._stop)))
+        rest: dict[str, list[Moments]] = {name: [] for name in self._kept}
+        for number, (start, end, size) in enumerate(
+            zip(self._stop, ends, design.sizes, strict=True)
+        ):
+            self._add(self._kept, design, number, start, end, bar)
+            self._add(rest, design, number, end, size, bar)
+        self._stop = ends
+        self._kept = {name: [merge(parts)] for name, parts in self._kept.items()}
+        return {name: merge([*parts, *rest[name]]) for name, parts in self._kept.items()}
+
+    def _add(
+        self,
+        to: dict[str, list[Moments]],
+        design: Design,
+        replicate: int,
+        start: int,
+        stop: int,
+        bar: Progress,
+    ) -> None:
+        """Evaluate blocks of a replicate, and add every layer's sums to its parts."""
+        if start == stop:
+            return
+        layout = Layout(design.kind, len(design.groups))
+        sums = {
+            layer.name: layer_sums(layout, replicate, layer.shape, self._evaluator.device, start)
+            for layer in self._evaluator.layers
+        }
+        blocks = design.part([replicate], start, stop).blocks_of(replicate)
+        for evaluated in self._evaluator.replicate(blocks, bar):
+            for name, outputs in evaluated.outputs.items():
+                sums[name].update(outputs, evaluated.rows, evaluated.order)
+        for name, parts in to.items():
+            parts.extend(sums[name].moments())

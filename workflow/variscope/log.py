@@ -41,6 +41,17 @@ class Progress:
             )  # fmt: skip
             self._last = now
 
+    def expect(self, more: int) -> None:
+        """Say that so many more are to be done than was said so far."""
+        self._total += more
+        self._bar.total = self._total
+        self._bar.refresh()
+
+    def note(self, text: str) -> None:
+        """Say something beside the bar, and in the log."""
+        self._bar.set_postfix_str(text)
+        LOG.info("%s", text)
+
     def __enter__(self) -> Progress:
         return self
 

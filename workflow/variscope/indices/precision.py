@@ -142,6 +142,13 @@ class Course:
             return True
         return bool(last) and 2 * last[-1].blocks > self.target.most_blocks
 
+    def text(self) -> str:
+        """Say what the last round reached: "1,024 blocks: 12 of 18 intervals narrow, ..."."""
+        last = self.rounds[-1]
+        wide = "" if last.widest is None else f", the widest ±{last.widest.half_width:.2g}"
+        asked = f"{last.narrow} of {last.intervals - last.undefined} intervals"
+        return f"{last.blocks:,} blocks: {asked} within ±{self.target.half_width:g}{wide}"
+
     def then(self, found: Precision) -> Course:
         """Return the course with one more round."""
         return Course(self.target, (*self.rounds, found))
@@ -262,5 +269,6 @@ def _stuck(layer: str, dataset: xr.Dataset, low: np.ndarray, high: np.ndarray) -
     if constant.any():
         yield Stuck(layer, CONSTANT, (), numbers(constant))
     unbounded = (low <= 0) & (high >= 1)
-    for variable in np.flatnonzero(unbounded.any(axis=1)):
-        yield Stuck(layer, UNBOUNDED, (str(names[variable]),), numbers(unbounded[variable]))
+    for chosen in np.unique(unbounded[unbounded.any(axis=1)], axis=0):
+        same = (unbounded == chosen).all(axis=1)
+        yield Stuck(layer, UNBOUNDED, tuple(names[same].tolist()), numbers(chosen))

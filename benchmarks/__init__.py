@@ -1,4 +1,4 @@
-"""What Variscope costs, beside its peers: a module is a command, ``python -m benchmarks.X``."""
+"""What Variscope costs, compared with its peers: one command each, ``python -m benchmarks.X``."""
 
 import sys
 from pathlib import Path

@@ -21,7 +21,7 @@ from benchmarks.measuring import Row, arguments, seconds, write
 from benchmarks.networks import NAMES, SETS, design, evaluator, photographs
 
 TARGET = 1.3
-IMAGES = 20  # at least about so many are evaluated
+IMAGES = 20  # at least about this many are evaluated
 
 NOTES = """
 The published layers of each network at 224 px, initial weights, {threads} thread, float32, the

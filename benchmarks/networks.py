@@ -81,5 +81,5 @@ def evaluator(name: str, variable_set: str, images: ImageTable) -> Evaluator:
 
 
 def design(of: Evaluator, blocks: int) -> Design:
-    """Return a cycle whose first replicate has so many blocks."""
+    """Return a cycle whose first replicate has this many blocks."""
     return Design("cycle", of.space.groups, 2 * blocks, 2, 1)

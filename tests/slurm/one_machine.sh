@@ -38,7 +38,7 @@ install_packages() {
 configure() {
     local cpus memory
     # At least two, as a group of small jobs asks for, also where this process may use one alone:
-    # a job that asks for more than the node has waits for ever.
+    # a job that asks for more than the node has waits forever.
     cpus=$(nproc)
     [ "$cpus" -ge 2 ] || cpus=2
     memory=$(awk '/^MemTotal/ { print int($2 / 1024 * 0.9) }' /proc/meminfo)

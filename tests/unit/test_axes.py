@@ -1,4 +1,4 @@
-"""What the axes of layers are: known answers on networks of torchvision, timm and one's own."""
+"""What the axes of layers are: known answers on networks of torchvision, timm and our own."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def outputs(made: Evaluator, blocks: int = 12) -> dict[str, np.ndarray]:
 
 
 class Small(nn.Module):
-    """A network on a device that holds so many images at once."""
+    """A network on a device that holds this many images at once."""
 
     def __init__(self, room: int) -> None:
         super().__init__()

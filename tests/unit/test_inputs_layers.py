@@ -13,7 +13,7 @@ from variscope.inputs.networks import convnet
 
 
 class Odd(nn.Module):
-    """Every kind of output that is no layer."""
+    """Every kind of output that cannot be a layer."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -78,7 +78,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study(stored: Path, tmp_path: Path) -> Path:
-    """A star of one's own, to be damaged."""
+    """A private copy of the star, to be damaged."""
     shutil.copytree(stored / "star", tmp_path / "star")
     return tmp_path / "star"
 

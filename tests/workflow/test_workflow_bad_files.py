@@ -165,7 +165,7 @@ MODELS: dict[str, tuple[dict[str, Any], Arrange, str]] = {
         small("import nothing_of_that_name\n"),
         r"models\.net: factory 'mine\.py:net': \S*mine\.py cannot be imported: ModuleNotFoundErr",
     ),
-    "a file that is no Python": (
+    "a file that is not Python": (
         {"factory": "mine.py:net"},
         small("def net(:\n"),
         r"models\.net: factory 'mine\.py:net': \S*mine\.py cannot be imported: SyntaxError",
@@ -268,7 +268,7 @@ VARIABLES: dict[str, tuple[dict[str, Any], Arrange, str]] = {
         nothing,
         r"variable_sets\.small: brightness: factor is 0\.5; allowed: two finite numbers",
     ),
-    "bounds that are no numbers": (
+    "bounds that are not numbers": (
         variables({"name": "brightness", "factor": ["low", "high"]}),
         nothing,
         r"variable_sets\.small: brightness: factor is \['low', 'high'\]; allowed: two finite",

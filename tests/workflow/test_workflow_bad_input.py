@@ -65,7 +65,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a confidence level in percent": ({"confidence_level": 95}, r"confidence_level: found 95; "),
     "a negative confidence level": ({"confidence_level": -0.1}, r"confidence_level: found -0\.1"),
-    "a confidence level that is no number": (
+    "a confidence level that is not a number": (
         {"confidence_level": float("nan")},
         r"confidence_level: found nan; allowed: a number above 0 and below 1",
     ),
@@ -80,7 +80,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "no pixels": ({"dataset.image_size": 0}, r"dataset\.image_size: found 0; allowed: .*least 1"),
     "negative pixels": ({"dataset.image_size": -64}, r"dataset\.image_size: found -64; allowed"),
     "a seed below zero": ({"seed": -1}, r"seed: found -1; allowed: an integer of at least 0"),
-    "a seed that is no number": ({"seed": "now"}, r"seed: found 'now'; allowed: an integer"),
+    "a seed that is not a number": ({"seed": "now"}, r"seed: found 'now'; allowed: an integer"),
     "a list where a mapping is needed": ({"dataset": ["x"]}, r"dataset: found \['x'\]; allowed"),
     "nothing where a mapping is needed": (
         {"variable_sets.small": "hflip"},

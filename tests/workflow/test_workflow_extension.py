@@ -122,7 +122,7 @@ def test_an_image_that_cannot_be_read_is_left_out_named_and_counted(own: Study) 
     assert counted["images"] == 11
     assert counted["skipped_count"] == 1
     assert counted["skipped"][0][0] == "cat/image 3.jpg"
-    # Nothing is trained here, and part is no variable: all images are studied.
+    # Nothing is trained here, and part is not a variable: all images are studied.
     assert counted["images_per_class"]["valid"]["sea lion"] == 6
     page = (results / "report.html").read_text()
     assert re.search(r"1 left out, .*cannot be decoded: cat/image 3\.jpg", page)

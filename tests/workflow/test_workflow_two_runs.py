@@ -25,7 +25,7 @@ def test_a_second_run_is_refused_before_its_first_job_and_the_first_ends_well(
         assert "Traceback" not in output
         assert "\nrule " not in output
         assert contents(unevaluated.results) == before
-        # A dry run beside it is no second run.
+        # A dry run beside it is not a second run.
         assert unevaluated.rules_that_would_run("indices")["moments"] == 2
         (unevaluated.folder / "wait").unlink()
         assert first.wait(120) == 0

@@ -207,7 +207,7 @@ class Study:
         return shutil.copytree(self.clone, folder / "clone")
 
     def change_module(self, module: str) -> None:
-        """Add a comment to a file of the package, in a clone of one's own."""
+        """Add a comment to a file of the package, in a clone of its own."""
         path = self.clone / "workflow" / "variscope" / module
         comment = "/* changed */" if path.suffix == ".css" else "# changed"
         path.write_text(f"{path.read_text()}\n{comment}\n")
@@ -232,7 +232,7 @@ def once(folder: Path, make: Callable[[Path], object]) -> Path:
 
 
 def copy_clone(target: Path) -> Path:
-    """Copy what a clone has, with compiled files and times, so that nothing is compiled anew."""
+    """Copy what a clone has, with compiled files and times, so that nothing is compiled again."""
     for name in ("config", "envs", "profiles", "workflow"):
         shutil.copytree(REPOSITORY / name, target / name)
     shutil.copy2(REPOSITORY / "Snakefile", target)

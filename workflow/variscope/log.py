@@ -28,7 +28,7 @@ class Progress:
         self._start = self._last = monotonic()
 
     def __call__(self, done: int) -> None:
-        """Say that so many more are done."""
+        """Say that this many more are done."""
         self._bar.update(done)
         self._done += done
         now = monotonic()

@@ -9,7 +9,7 @@ STATUSES = {"fine": FINE, "constant": CONSTANT, "not_finite": NOT_FINITE}
 # Of a data set.
 PARTS = ("train", "valid")
 
-# Variables that are no augmentations, in the order of a study.
+# Variables that are not augmentations, in the order of a study.
 AUXILIARY = ("order", "class", "image", "part")
 
 # What each index is of: the dimension that stands before the units'.

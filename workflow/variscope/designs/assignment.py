@@ -14,7 +14,7 @@ p_i = r(x_i) + r(y_i), no pair stalls where the p_i differ from each other, and 
 where p_i is not 0. The search permutes the first 2 F dimensions until few p_i agree in their first
 4 bits, then 5, 6, ...; the first bit of every r is 1, so that at most 2^(m-1) - 1 can differ in m.
 
-Run it by ``python -m variscope.designs.assignment``: it writes the table anew, the same one.
+Run it by ``python -m variscope.designs.assignment``: it writes the same table again.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Replicate r of two aggregates is drawn from one stream: the same rows for two variables, two layers
 or two models. The pairs of replicates are independent of each other, whatever the two have in
 common, so what is shared cancels in an interval over pairs. Two intervals that overlap do not say
-that two indices cannot be told apart, and the difference of two bounds is no bound of a difference
-at the same level.
+that two indices cannot be told apart, and the difference of two bounds is not a bound of a
+difference at the same level.
 
 The interval is that of Zou (2007, Psychological Methods 12: 399-413, eq. 15: the method of variance
 estimates recovery, MOVER, for correlated estimates). Let (l_k, u_k) be the intervals of the two
@@ -28,8 +28,8 @@ Guards and longer ends of the two carry over. Four things are added:
 
 Held against exact truth (benchmarks/differences.py: 400 seeds, 512 blocks in 16 replicates, the
 cycle and the star, units from additive to exponential, two variables of a unit, two units, two
-groups; S1, ST and Shapley effects), .949 to 1.00 are covered on average and .922 at the least for
-one difference. The paired t interval alone covers .47 to .96, and .42 at the least: it knows of no
+groups; S1, ST and Shapley effects), .949 to 1.00 are covered on average and .922 at worst for one
+difference. The paired t interval alone covers .47 to .96, and .42 at worst: it knows of no
 guard.
 """
 

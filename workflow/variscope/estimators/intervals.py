@@ -116,7 +116,7 @@ def centred(
 def relative_error(variance: Array, blocks: NDArray[np.int64]) -> Array:
     """Return the relative standard error of V, ``(*unit)``.
 
-    1 over its square is the unit's effective number of blocks: so many blocks of one size would
+    1 over its square is the unit's effective number of blocks: this many blocks of one size would
     leave the variance as uncertain as it is.
 
     Args:

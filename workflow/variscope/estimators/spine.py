@@ -98,7 +98,7 @@ def _close(total: NDArray[np.float64], shell: NDArray[np.float64]) -> None:
 
 
 def check_within_shell(at: int, blocks: int) -> int:
-    """Return the block after a cell of so many that begins at ``at``.
+    """Return the block after a cell of this many that begins at ``at``.
 
     Raises:
         ValueError: it goes beyond the end of a shell.

@@ -209,7 +209,7 @@ def round_bits(typingctx: Any, a: Any) -> Any:
 def fetch(typingctx: Any, array: Any, at: Any) -> Any:
     """Tell the processor that entry ``at`` of a contiguous array will be read soon.
 
-    An entry beyond the array's end is no error.
+    An entry beyond the array's end is not an error.
     """
     if not _flat(array):
         return None

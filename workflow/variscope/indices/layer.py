@@ -226,7 +226,7 @@ def _by_replicates(
             blocks=whole.blocks[:k],
             sums=whole.sums[:k],
             pair_counts=whole.pair_counts[:k],
-            moved=whole.moved,  # a variable that moves later is no other than one that moved
+            moved=whole.moved,  # a variable that moves later is the same as one that moved
         )
         status = np.zeros((), np.int8)
         steps.append(aggregate_indices(first, status, confidence_level, weight=weight).estimates)

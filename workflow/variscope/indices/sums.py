@@ -37,7 +37,7 @@ def sum_activations(reader: ActivationsReader) -> Iterator[Moments]:
 
 
 def _in_cells(reader: ActivationsReader, at_once: int) -> Iterator[StoredBlocks]:
-    """Cut runs of blocks anew, into cells of ``at_once`` blocks at most."""
+    """Cut runs of blocks again, into cells of ``at_once`` blocks at most."""
     kept: StoredBlocks | None = None
     ends: list[tuple[int, int]] = []
     for stored in reader:

@@ -29,7 +29,7 @@ def answers_of(
 
     Returns:
         ``measured``: accuracy where the outputs are one for each class of the data, agreement
-        where they are others, nothing where they are no scores of classes; ``outputs``, their
+        where they are others, nothing where they are not scores of classes; ``outputs``, their
         number; ``names`` of the outputs, or None; ``scores``, the last layer where it gives them.
     """
     caught: list[torch.Tensor] = []

@@ -33,7 +33,7 @@ class Layer:
         output: shape of what the module gives for one image, without the batch dimension.
         axes: names of the output's axes in the order in which the network puts them out; empty
             where they are not known.
-        prefix: what the first tokens are that are no patches, "class" or "register"; of tokens.
+        prefix: what the first tokens are that are not patches, "class" or "register"; of tokens.
         grid: rows and columns of the patches that the other tokens are, row by row; of tokens.
     """
 
@@ -132,7 +132,7 @@ def given_axes(name: str, text: str, output: tuple[int, ...]) -> tuple[str, ...]
     """Return the axes of an output as the settings say them, such as "y x channel".
 
     Raises:
-        UserError: another number of axes than the output has, or axes that are no kind of output.
+        UserError: another number of axes than the output has, or axes that no kind of output has.
 
     Example:
         >>> given_axes("patches", "feature token", (64, 17))

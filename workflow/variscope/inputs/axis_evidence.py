@@ -49,7 +49,7 @@ _ELEMENTWISE = (
 )  # fmt: skip
 _ATTRIBUTE = "_variscope_votes"
 
-# Parameters that hold tokens which are no patches, by their usual names.
+# Parameters that hold tokens which are not patches, by their usual names.
 _PREFIX = {
     "cls_token": "class", "class_token": "class", "class_embedding": "class",
     "dist_token": "distillation", "distillation_token": "distillation",

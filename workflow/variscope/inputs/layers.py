@@ -111,8 +111,8 @@ def probe(
 
     Raises:
         UserError: an unknown name, a duplicate, a module that is called several times or never in
-            one pass, whose output is no tensor, has no batch dimension, or changes its shape with
-            the batch; axes that do not fit; or the model fails on images of that shape.
+            one pass, whose output is not a tensor, has no batch dimension, or changes its shape
+            with the batch; axes that do not fit; or the model fails on images of that shape.
     """
     names = auto_layers(model, image_shape) if layers == "auto" else _checked(model, layers)
     modules = tuple(dict.fromkeys(place_of(model, name)[0] for name in names))
@@ -186,7 +186,7 @@ def auto_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> tuple[st
         return [prefix + child for child, _ in modules[name].named_children()]
 
     front = children("")
-    # Lists of modules are no modules of the pass: what they hold stands in their place.
+    # Lists of modules are not modules of the pass: what they hold stands in their place.
     while any(isinstance(modules[n], nn.ModuleList) and children(n) for n in front):
         lists = {n for n in front if isinstance(modules[n], nn.ModuleList)}
         front = [c for n in front for c in (children(n) if n in lists else [n])]

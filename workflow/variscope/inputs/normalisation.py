@@ -93,7 +93,7 @@ def carried_normalisation(network: nn.Module) -> dict[str, Any] | None:
 
 
 def per_channel(values: Iterable[float], channels: int) -> list[float]:
-    """Return values of three channels for images of so many: one channel takes their mean."""
+    """Return values of three channels for images of this many: one channel takes their mean."""
     three = list(values)
     return three if channels == 3 else [round(sum(three) / len(three), 6)]
 

@@ -59,7 +59,7 @@ class PackagedWeights:
         if found != self.sha256:
             raise UserError(
                 f"weights: {path} is not the file that was published: its sha256 is {found}, "
-                f"{self.sha256} is expected; install {self.requirement} anew"
+                f"{self.sha256} is expected; reinstall {self.requirement}"
             )
         return path
 

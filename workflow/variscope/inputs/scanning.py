@@ -32,7 +32,7 @@ DANGLING = "a link whose target is not there"
 
 
 def printable(name: str) -> str:
-    """Return a file's name as text that can be written anywhere: escapes for what is no UTF-8.
+    """Return a file's name as text that can be written anywhere: escapes for what is not UTF-8.
 
     Line breaks and other control characters are escaped as well.
     """

@@ -190,7 +190,7 @@ def parts_of(
 
 
 def class_note(classes: Sequence[str]) -> tuple[str, ...]:
-    """Say where the class is no variable, and what follows."""
+    """Say where the class is not a variable, and what follows."""
     if len(classes) > 1:
         return ()
     found = (
@@ -198,4 +198,4 @@ def class_note(classes: Sequence[str]) -> tuple[str, ...]:
         if tuple(classes) == UNLABELLED
         else (f"The images are of one class, {classes[0]}")
     )
-    return (f"{found}: class is no variable, and accuracy is not measured.",)
+    return (f"{found}: class is not a variable, and accuracy is not measured.",)

@@ -229,7 +229,7 @@ def check_training(
 ) -> list[str]:
     """Try what training does, with the smallest batch that it will see, and leave no trace.
 
-    A network may behave otherwise in training: auxiliary heads that need larger images, batch
+    A network may behave differently in training: auxiliary heads that need larger images, batch
     normalisation that needs two of them, values that cannot be differentiated.
 
     Returns:

@@ -24,7 +24,7 @@ from variscope.space.draws import generator_states, restore_generators
 IMAGES = 4
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
-# Sums in another order round otherwise. Over layers the difference grows; torchvision's networks
+# Sums in another order round differently. Over layers the difference grows; torchvision's networks
 # stay below 4e-6 of a layer's root mean square, half precision and quantisation are far above.
 _ROUNDING = 3e-5
 # What a network makes of a change of its inputs in their last bit, it may make of rounding, too.
@@ -203,8 +203,8 @@ def _refuse_neighbours(
                 else "normalisation or a scale taken over the batch, or a mixture of images"
             )
             raise UserError(
-                f"layers: {name!r} gives other outputs for an image where other images are in its "
-                f"batch{where} ({hint})"
+                f"layers: {name!r} gives different outputs for an image when other images are in "
+                f"its batch{where} ({hint})"
             )
 
 

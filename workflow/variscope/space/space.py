@@ -61,7 +61,7 @@ class Recipes:
         """Find rows that repeat an earlier row of their block: they need no evaluation.
 
         Args:
-            blocks: the recipes are those of so many blocks, row by row.
+            blocks: the recipes are those of this many blocks, row by row.
 
         Returns:
             The rows to evaluate, ``(evaluation,)``, in order, and for each row the evaluation that
@@ -98,7 +98,7 @@ class Space:
         apply_probability: of a switch.
         index: the images by part and class.
         size: (height, width) of the images: bounds of pixels scale with it.
-        part: the part that images come from where it is no variable.
+        part: the part that images come from where it is not a variable.
         channels: of the images, 1 or 3.
     """
 

@@ -10,7 +10,7 @@ from variscope.errors import UserError
 from variscope.space.augmentations import Augmentation
 from variscope.space.draws import generator_states, restore_generators
 
-# Sums over an image may round otherwise in a batch of another size: float32, values of about 1.
+# Sums over an image may round differently in a batch of another size: float32, values of about 1.
 _ROUNDING = 1e-5
 
 
@@ -27,7 +27,7 @@ def try_augmentation(
 
     Raises:
         UserError: it fails, gives values that are not finite, modifies its images, draws at random,
-            or alters an image otherwise where others are beside it.
+            or alters an image differently when others are beside it.
     """
     n = len(images)
     low_high = torch.tensor(bounds, dtype=torch.float32).reshape(-1, 2)
@@ -73,7 +73,7 @@ def try_augmentation(
     # A rounded sum may move a pixel over a threshold, rarely; mixing moves all images but one.
     if touched > 1:
         raise UserError(
-            f"{named} alters an image otherwise where other images are beside it; each image of a "
+            f"{named} alters an image differently when other images are beside it; each image of a "
             "batch must be altered by itself, from its own pixels and parameters"
         )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from variscope.stores import chunked
 
-# A chunk is about so many bytes, uncompressed: large enough to be few files, small enough that
+# A chunk is about this many bytes, uncompressed: large enough to be few files, small enough that
 # readers hold a few of them.
 CHUNK_BYTES = 16 * 2**20
 

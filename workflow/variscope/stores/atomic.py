@@ -99,7 +99,7 @@ def why_full(error: BaseException) -> str | None:
 def _let_zarr_end() -> None:
     """Wait for the chunks that zarr writes still: a chunk that fails leaves its neighbours running.
 
-    One that ended after the directory is taken away would make it anew.
+    One that ended after the directory is taken away would make it again.
     """
     if "zarr" not in sys.modules:
         return

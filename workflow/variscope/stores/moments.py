@@ -173,7 +173,7 @@ class MomentsReader:
         return merge(entries)
 
     def slabs(self, size: int = SLAB_BYTES) -> Iterator[Moments]:
-        """Read slab by slab, each of about so many bytes of sums."""
+        """Read slab by slab, each of about this many bytes of sums."""
         if not self.unit:
             yield self.read()
             return
@@ -181,6 +181,6 @@ class MomentsReader:
             yield self.read(slice(start, start + step))
 
     def entries(self, size: int) -> int:
-        """Return how many entries of the leading dimension have about so many bytes of sums."""
+        """Return how many entries of the leading dimension have about this many bytes of sums."""
         one = 8 * self.stored * self.layout.sum_rows * int(np.prod(self.unit[1:]))
         return max(1, size // one)

@@ -201,7 +201,7 @@ def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, An
             if content["key"] == key:
                 return content["found"]
         except (ValueError, KeyError, TypeError):
-            pass  # damaged or of an older version: it is made anew
+            pass  # damaged or of an older version: it is made again
     found = _look(config, folder)
     # Two processes that begin together write under one name; the slower one finds it taken.
     with suppress(FileNotFoundError), new_file(kept) as partial:

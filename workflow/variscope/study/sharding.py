@@ -128,7 +128,7 @@ def _new_shards(sizes: Sequence[int], most_blocks: int, taken: Sequence[Shard]) 
 def _pieces(
     size: int, most_blocks: int, covered: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, int]]:
-    """Join a replicate's neighbouring shells that are left, up to so many blocks."""
+    """Join a replicate's neighbouring shells that are left, up to this many blocks."""
     piece: tuple[int, int] | None = None
     for start, stop in shells(0, size):
         if any(from_ <= start < to for from_, to in covered):

@@ -52,7 +52,7 @@ SMALLEST = 0.6  # the side of a crop, as a fraction of the cell's
 SMALLEST_LARGE = 0.8  # the side of a large crop, as a fraction of the photograph's shorter side
 NOTE_LARGE = (
     "The images of a class are crops of one photograph, with 80 to 100 % of its shorter side each. "
-    "They overlap: a class is one photograph seen again and again, not so many independent images."
+    "They overlap: a class is one photograph seen again and again, not many independent images."
 )
 
 Box = tuple[int, int, int]  # left, top, side, in pixels of the photograph
@@ -118,7 +118,7 @@ def _file(name: str) -> Path:
     path = Path(spec.submodule_search_locations[0]) / inside
     if not path.is_file():
         raise UserError(
-            f"dataset.kind photographs: {path} is missing; install {distribution} anew, or choose "
+            f"dataset.kind photographs: {path} is missing; reinstall {distribution}, or choose "
             "another kind"
         )
     return path

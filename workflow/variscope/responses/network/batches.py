@@ -29,5 +29,5 @@ def batch_size_for(outputs: int, device: str) -> int:
 
 
 def blocks_at_once(batch_size: int, rows: int) -> int:
-    """Return how many blocks of so many rows a batch holds: a power of two, at least one."""
+    """Return how many blocks of this many rows a batch holds: a power of two, at least one."""
     return largest_power(max(1, batch_size // rows))

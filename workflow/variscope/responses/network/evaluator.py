@@ -30,8 +30,8 @@ from variscope.responses.network.device import computing_in
 from variscope.space.altering import alter
 from variscope.space.space import Recipes, Space
 
-# Images that are altered at once on a CPU take about so much: what is made of them on the way stays
-# in the cache, and the memory allocator gives out the same pages again.
+# Images that are altered at once on a CPU take about this much: what is made of them on the way
+# stays in the cache, and the memory allocator gives out the same pages again.
 _CPU_BYTES = 4 * 2**20
 
 
@@ -139,7 +139,7 @@ class Evaluator:
         )
 
     def blocks_at_once(self, rows: int) -> int:
-        """Return how many blocks of so many rows a batch has: a power of two."""
+        """Return how many blocks of this many rows a batch has: a power of two."""
         return blocks_at_once(self.batch_size, rows)
 
     def replicate(

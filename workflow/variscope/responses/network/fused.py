@@ -10,7 +10,7 @@ A program owns a tile of units, one unit a thread, and goes through all blocks o
 passes between programs or threads, no sum depends on which of them runs first, and a repeated run
 gives the same bits. What a thread adds to stays in its registers. Registers cannot be chosen at run
 time, but which variable the cycle's k-th is changes from block to block: so its rows are read
-twice, in the order of the variables, for each one's own sums, and in the order of the walk, for T_k
+twice, in the order of the variables, for the sums of each, and in the order of the walk, for T_k
 and the pairs, which pass through memory that the cache holds.
 
 Traffic. Of the device's memory a call of B blocks takes, in bytes per unit, with R rows per block,

@@ -29,7 +29,7 @@ from variscope.estimators.moments import moved_steps
 from variscope.estimators.spine import Spine, check_within_shell
 from variscope.log import LOG
 
-# Units that are summed at once take about so much: so many arrays like the outputs are held.
+# Units that are summed at once take about this much: several arrays like the outputs are held.
 _BYTES_AT_ONCE, _ARRAYS = 256 * 2**20, 6
 
 # Sums that are rounded at once: what is made on the way is small beside them.

@@ -92,7 +92,7 @@ def elliptic_local_blur(
 
 
 def _covered(images: torch.Tensor, parameters: torch.Tensor, margin: int) -> tuple[slice, slice]:
-    """Return rows and columns with all pixels of the ellipses, and so many more on each side."""
+    """Return rows and columns with all pixels of the ellipses, and this many more on each side."""
     axis_y, axis_x, shift_y, shift_x, angle = precise(parameters[:, :5]).unbind(1)
     cos, sin = torch.deg2rad(angle).cos(), torch.deg2rad(angle).sin()
     reach_y = torch.hypot(axis_y * cos, axis_x * sin)

@@ -30,6 +30,7 @@ PAGES = {
         ROOT / "README.md",
         *sorted(ROOT.glob("docs/*.md")),
         ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
         ROOT / "config" / "README.md",
         ROOT / "benchmarks" / "README.md",
         ROOT / "resources" / "README.md",

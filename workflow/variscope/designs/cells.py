@@ -31,6 +31,10 @@ def shells(start: int, stop: int) -> list[tuple[int, int]]:
 
     Raises:
         ValueError: ``start`` is neither 0 nor a power of two.
+
+    Example:
+        >>> shells(4, 12)
+        [(4, 8), (8, 12)]
     """
     return _cut(start, stop, stop)
 
@@ -45,6 +49,10 @@ def cells(start: int, stop: int, at_once: int) -> list[tuple[int, int]]:
 
     Raises:
         ValueError: ``start`` is neither 0 nor a power of two, or ``at_once`` no power of two.
+
+    Example:
+        >>> cells(4, 12, at_once=2)
+        [(4, 6), (6, 8), (8, 10), (10, 12)]
     """
     if at_once < 1 or not is_boundary(at_once):
         raise ValueError(f"at_once is {at_once}; allowed: powers of two")

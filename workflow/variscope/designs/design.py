@@ -137,6 +137,16 @@ def cycle_rows(
 
     Returns:
         ``(block, 2 D, factor)``.
+
+    Example:
+        >>> x, y = np.array([[0.1, 0.2, 0.3]]), np.array([[0.7, 0.8, 0.9]])
+        >>> cycle_rows(x, y, np.array([[1, 0, 2]]), ((0,), (1,), (2,)))[0]
+        array([[0.1, 0.2, 0.3],
+               [0.1, 0.8, 0.3],
+               [0.7, 0.8, 0.3],
+               [0.7, 0.8, 0.9],
+               [0.7, 0.2, 0.9],
+               [0.1, 0.2, 0.9]])
     """
     variables = order.shape[1]
     position = np.argsort(order, axis=1)  # when each variable moves
@@ -152,6 +162,16 @@ def star_rows(
 
     Returns:
         ``(block, 2 D + 2, factor)``.
+
+    Example:
+        >>> a, b = np.array([[0.1, 0.2]]), np.array([[0.7, 0.8]])
+        >>> star_rows(a, b, np.zeros((1, 0), int), ((0,), (1,)))[0]
+        array([[0.1, 0.2],
+               [0.7, 0.2],
+               [0.1, 0.8],
+               [0.1, 0.8],
+               [0.7, 0.2],
+               [0.7, 0.8]])
     """
     one = np.eye(len(groups), dtype=bool)
     none = np.zeros((1, len(groups)), dtype=bool)

@@ -66,6 +66,12 @@ class Recipes:
         Returns:
             The rows to evaluate, ``(evaluation,)``, in order, and for each row the evaluation that
             holds its output, ``(n,)``.
+
+        Example:
+            >>> image = np.array([4, 4, 7])
+            >>> recipes = Recipes(image, np.full((3, 1), -1, np.int8), np.zeros((3, 1, 0), "f4"))
+            >>> recipes.repeats(blocks=1)
+            (array([0, 2]), array([0, 0, 1]))
         """
         n = len(self)
         block = np.repeat(np.arange(blocks), n // blocks)

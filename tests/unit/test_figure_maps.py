@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import synthetic
 import xarray as xr
-from artists import bars, heights, pixels, segments
+from artists import bars, cells, heights, pixels, segments
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -127,11 +127,11 @@ def test_maps_share_one_scale_from_0_to_1_and_hold_the_shares():
 def test_undefined_pixels_are_masked_over_a_hatched_ground():
     data = synthetic.dataset(size=(4, 3, 3))
     figure = figures.maps(data, channels=[1])
-    ax = figure.axes[len(VARIABLES)]
-    mask = np.ma.getmaskarray(pixels(ax.images[0]))
+    cell = cells(figure)[len(VARIABLES)]
+    mask = np.ma.getmaskarray(pixels(cell.images[0]))
     np.testing.assert_array_equal(mask, data["status"].isel(channel=1) == 1)
-    assert mask.any() and ax.patch.get_hatch()
-    assert ax.images[0].cmap.get_bad()[3] == 0  # transparent: the hatching shows
+    assert mask.any() and cell.hatched
+    assert cell.images[0].cmap.get_bad()[3] == 0  # transparent: the hatching shows
     assert "hatched: 4 constant and 0 not finite" in figure.get_suptitle()
 
 
@@ -223,8 +223,8 @@ def test_specialised_frames_the_variable_that_a_channel_was_chosen_for(tree):
     table = specialised_units(tree)
     rows = table[table["layer"] == "conv1"]
     figure = figures.specialised(data, table)
-    grid = figure.axes[: len(rows) * len(VARIABLES)]
-    framed = [k for k, ax in enumerate(grid) if ax.spines["left"].get_linewidth() > 1]
+    grid = cells(figure)
+    framed = [k for k, cell in enumerate(grid) if cell.framed]
     assert framed == [
         row * len(VARIABLES) + VARIABLES.index(name) for row, name in enumerate(rows["variable"])
     ]

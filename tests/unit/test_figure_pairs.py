@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 import synthetic
 import xarray as xr
-from artists import bars, heights, pixels, segments
-from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm, same_color
+from artists import DrawnCell, cells, pixels, segments
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from variscope import figures
 from variscope.figures import grids
 from variscope.figures.map_triangles import strip_limits
-from variscope.figures.style import VERMILLION
 from variscope.indices.pairs import pair_map_over_channels, pair_places, separated_pairs
 
 NAMES = ("erasing", "rolling", "class", "image")
@@ -28,20 +26,9 @@ def vectors(count: int = 6) -> xr.Dataset:
     return synthetic.dataset("fc", dims="vector", variables=NAMES, size=(count,), star=True)
 
 
-def cells(figure: Figure, count: int = len(PAIRS)) -> dict[tuple[int, int], Axes]:
-    """The axes of the pairs, found by where they stand in the figure: row by row from the top."""
-    found = sorted(
-        figure.axes[:count],
-        key=lambda ax: (-round(ax.get_position().y1, 6), ax.get_position().x0),
-    )
-    return dict(zip(PAIRS, found, strict=True))
-
-
-def framed(ax: Axes) -> bool:
-    return all(
-        same_color(s.get_edgecolor(), VERMILLION) and s.get_linewidth() > 1
-        for s in ax.spines.values()
-    )
+def by_pair(figure: Figure) -> dict[tuple[int, int], DrawnCell]:
+    """The cells of the pairs, found by where they stand: row by row from the top."""
+    return dict(zip(PAIRS, cells(figure), strict=True))
 
 
 # The numbers
@@ -99,17 +86,18 @@ def test_every_cell_above_the_diagonal_holds_its_pairs_map():
     data = maps()
     figure = figures.pair_maps(data)
     expected = pair_map_over_channels(data).values
-    for k, ax in enumerate(cells(figure).values()):
-        np.testing.assert_array_equal(pixels(ax.images[0]).filled(np.nan), expected[k])
+    for k, cell in enumerate(by_pair(figure).values()):
+        np.testing.assert_array_equal(pixels(cell.images[0]).filled(np.nan), expected[k])
 
 
 def test_rows_and_columns_are_named_at_the_diagonal_and_above():
-    found = cells(figures.pair_maps(maps()))
-    texts = {pair: [t.get_text() for t in ax.texts] for pair, ax in found.items()}
-    assert texts[0, 1] == ["erasing", "rolling"]
-    assert (texts[0, 2], texts[0, 3]) == (["class"], ["image"])
-    assert (texts[1, 2], texts[2, 3]) == (["rolling"], ["class"])
-    left = {pair: round(ax.get_position().x0, 6) for pair, ax in found.items()}
+    found = by_pair(figures.pair_maps(maps()))
+    labels = {pair: cell.label for pair, cell in found.items()}
+    assert (labels[0, 1], labels[1, 2], labels[2, 3]) == ("erasing", "rolling", "class")
+    titles = {pair: cell.title for pair, cell in found.items()}
+    assert (titles[0, 1], titles[0, 2], titles[0, 3]) == ("rolling", "class", "image")
+    assert {titles[pair] for pair in ((1, 2), (1, 3), (2, 3))} == {""}
+    left = {pair: round(cell.left, 6) for pair, cell in found.items()}
     assert left[0, 2] == left[1, 2] < left[0, 3] == left[1, 3] == left[2, 3]
 
 
@@ -119,11 +107,11 @@ def test_one_scale_from_0_to_the_largest_serves_all_cells(factor: float, top: fl
     data["S2"] = factor * data["S2"]
     figure = figures.pair_maps(data)
     largest = float(np.nanmax(pair_map_over_channels(data))) if top is None else top
-    for ax in cells(figure).values():
-        norm = ax.images[0].norm
+    for cell in by_pair(figure).values():
+        norm = cell.images[0].norm
         assert isinstance(norm, PowerNorm) and norm.gamma == 0.5
         assert (norm.vmin, norm.vmax) == (0.0, pytest.approx(largest))
-    bar = figure.axes[len(PAIRS)]
+    bar = figure.axes[1]
     assert bar.get_xlim() == pytest.approx((0.0, largest))
     assert (bar.get_xticks()[0], bar.get_xticks()[-1]) == pytest.approx((0.0, largest))
 
@@ -132,11 +120,11 @@ def test_undefined_pixels_and_pairs_that_the_design_does_not_give_are_hatched():
     data = maps(constant=False)
     data["S2"][3] = np.nan
     data["S2"][:, :, 2, 1] = np.nan
-    for pair, ax in cells(figures.pair_maps(data)).items():
-        mask = np.ma.getmaskarray(pixels(ax.images[0]))
+    for pair, cell in by_pair(figures.pair_maps(data)).items():
+        mask = np.ma.getmaskarray(pixels(cell.images[0]))
         assert mask.all() if pair == (1, 2) else mask.sum() == 1 and mask[2, 1]
-        assert ax.patch.get_hatch()
-        assert ax.images[0].cmap.get_bad()[3] == 0  # transparent: the hatching shows
+        assert cell.hatched
+        assert cell.images[0].cmap.get_bad()[3] == 0  # transparent: the hatching shows
 
 
 @pytest.mark.parametrize("data", [maps(), vectors()], ids=["maps", "vectors"])
@@ -145,12 +133,12 @@ def test_pairs_whose_interval_leaves_out_0_are_framed(data: xr.Dataset):
     data["S2_layer_low"][:] = [-0.1, 0.1, -0.1, -0.1, np.nan, -0.1]
     data["S2_layer_high"][:] = [0.2, 0.2, 0.2, 0.2, np.nan, -0.05]
     figure = figures.pair_maps(data)
-    assert [pair for pair, ax in cells(figure).items() if framed(ax)] == [(0, 2), (2, 3)]
+    assert [pair for pair, cell in by_pair(figure).items() if cell.framed] == [(0, 2), (2, 3)]
     assert "framed: pairs whose 95 % interval" in figure.get_suptitle()
     data["S2_layer_low"][:] = -0.1
     data["S2_layer_high"][:] = 0.1
     figure = figures.pair_maps(data)
-    assert not any(framed(ax) for ax in cells(figure).values())
+    assert not any(cell.framed for cell in by_pair(figure).values())
     assert "no pair's 95 % interval" in figure.get_suptitle()
 
 
@@ -170,25 +158,49 @@ def title(data: xr.Dataset) -> str:
 def test_cells_of_vectors_are_their_units_sorted_with_intervals(count: int):
     data = vectors(count)
     figure = figures.pair_maps(data)
-    found = cells(figure)
-    for k, ax in enumerate(found.values()):
+    for k, cell in enumerate(by_pair(figure).values()):
         values = data["S2"].values[k]
         expected = np.sort(values[np.isfinite(values)])[::-1]
+        shapes, lines, _ = cell.collections
         if count == 6:
-            lengths = [np.ptp(s[:, 1]) for s in segments(ax.collections[0])]
+            lengths = [np.ptp(s[:, 1]) for s in segments(lines)]
             np.testing.assert_allclose(lengths, 0.02)
-        drawn = bars(ax) if count == 6 else heights(ax.lines[0])
-        np.testing.assert_allclose(drawn, expected)
-    assert len({ax.get_ylim() for ax in found.values()}) == 1
-    numbered = [p for p, ax in found.items() if any(t.get_text() for t in ax.get_yticklabels())]
-    assert numbered == [(0, 3), (1, 3), (2, 3)]
+            tops = [np.asarray(path.vertices)[1, 1] for path in shapes.get_paths()]
+            np.testing.assert_allclose(tops, expected)
+        else:
+            np.testing.assert_allclose(segments(lines)[0][:, 1], expected)
+            band = np.asarray(shapes.get_paths()[0].vertices)[: 2 * len(expected), 1]
+            np.testing.assert_allclose(band[: len(expected)], expected - 0.01)
+            np.testing.assert_allclose(band[len(expected) :][::-1], expected + 0.01)
     assert "left out: 2 constant" in figure.get_suptitle()
+
+
+def test_one_scale_serves_all_strips_and_its_numbers_stand_on_the_right():
+    data = vectors()
+    data["S2"][:] = 0.02
+    data["S2"][0, 0], data["S2_low"][:], data["S2_high"][:] = 0.4, 0.0, 0.41
+    found = by_pair(figure := figures.pair_maps(data))
+    texts = [t for t in figure.axes[0].texts if t.get_text() in ("0", "0.2")]
+    assert len(texts) == 6  # two in each row
+    last = max(cell.left + cell.width for cell in found.values())
+    assert all(t.get_position()[0] > last for t in texts)
+    # The scale reaches from 0 to the upper bound: a number stands at its height.
+    for cell in (found[0, 3], found[1, 3], found[2, 3]):
+        assert {
+            round((t.get_position()[1] - cell.bottom) / cell.height * 0.41, 9)
+            for t in texts
+            if cell.bottom <= t.get_position()[1] <= cell.bottom + cell.height
+        } == {0.0, 0.2}
+        bar = cell.collections[0]
+        assert bar.get_transform().transform((0, 0.41))[1] / figure.dpi == pytest.approx(
+            cell.bottom + cell.height
+        )
 
 
 def test_a_pair_of_vectors_that_the_design_does_not_give_is_hatched():
     data = vectors()
     data["S2"][5] = np.nan
-    hatched = [p for p, ax in cells(figures.pair_maps(data)).items() if ax.patch.get_hatch()]
+    hatched = [p for p, cell in by_pair(figures.pair_maps(data)).items() if cell.hatched]
     assert hatched == [(2, 3)]
 
 
@@ -209,7 +221,7 @@ def test_layers_of_other_shapes_and_of_single_pixels_are_drawn_as_vectors(dims: 
     size, kind = ((5, 7), "other") if dims == "other" else ((5, 1, 1), "maps")
     data = synthetic.dataset(dims=kind, variables=NAMES, size=size)
     figure = figures.pair_maps(data)
-    assert not any(ax.images for ax in figure.axes) and len(figure.axes) == len(PAIRS)
+    assert not any(ax.images for ax in figure.axes) and len(by_pair(figure)) == len(PAIRS)
 
 
 # What both share
@@ -232,14 +244,3 @@ def test_ticks_of_a_scale_are_its_ends_and_round_numbers_apart(top: float):
     assert (ticks[0], ticks[-1]) == (0.0, top) and len(ticks) >= 4
     assert np.diff(np.sqrt(ticks / top)).min() >= 0.15
     assert all(f"{tick:.0e}"[0] in "125" for tick in ticks[1:-1])
-
-
-def test_cells_of_a_triangle_are_of_the_size_and_place_in_inches():
-    figure = Figure(figsize=(6, 5))
-    found = grids.triangle_grid(figure, 4, (1.0, 0.5), left=0.7, top=0.9, gap=0.1)
-    assert list(found) == PAIRS
-    for (i, j), ax in found.items():
-        box = ax.get_position()
-        np.testing.assert_allclose([box.width * 6, box.height * 5], [1.0, 0.5])
-        np.testing.assert_allclose(box.x0 * 6, 0.7 + (j - 1) * 1.1)
-        np.testing.assert_allclose((1 - box.y1) * 5, 0.9 + i * 0.6)

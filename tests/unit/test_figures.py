@@ -2,6 +2,7 @@
 
 from unittest.mock import Mock
 
+import dense
 import matplotlib
 import numpy as np
 import pytest
@@ -365,11 +366,56 @@ def test_a_failed_save_leaves_what_was_there(tmp_path, monkeypatch):
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".pdf", ".png", ".svg"]
 
 
-def test_grids_fill_the_figure_but_for_the_margins_in_inches():
-    figure = style.new_figure(4, constrained=False)
-    axes = grids.map_grid(figure, 2, 3, left=1, right=0.5, top=0.6, bottom=0.4, gap=0.1)
-    boxes = [ax.get_position() for ax in axes.flat]
-    assert min(b.x0 for b in boxes) * 7 == pytest.approx(1)
-    assert max(b.x1 for b in boxes) * 7 == pytest.approx(6.5)
-    assert max(b.y1 for b in boxes) * 4 == pytest.approx(3.4)
-    assert (boxes[1].x0 - boxes[0].x1) * 7 == pytest.approx(0.1)
+def test_grids_fill_a_figure_but_for_the_margins_in_inches():
+    size, figsize = grids.grid_size(
+        2, 3, 1.0, margins=(1, 0.5, 0.6, 0.4), largest=9, figsize=(7, 4), gap=0.1
+    )
+    assert figsize == (7, 4) and size == pytest.approx((1.45, 1.45))  # as high as there is room
+    figure = style.new_figure(0, figsize=figsize, constrained=False)
+    grid = grids.Grid(grids.plane(figure), size, left=1, top=0.6, gap=0.1)
+    assert grid[0, 0] == pytest.approx((1, 1.95, 1.45, 1.45))
+    assert grid[1, 2] == pytest.approx((4.1, 0.4, 1.45, 1.45))
+
+
+def test_a_grid_without_a_size_is_as_wide_as_a_page_and_as_high_as_its_cells_need():
+    margins = (1, 0.5, 0.6, 0.4)
+    size, figsize = grids.grid_size(2, 3, 0.5, margins=margins, largest=9, gap=0.1)
+    assert size == pytest.approx((5.3 / 3, 5.3 / 6))
+    assert figsize == pytest.approx((7, 1.1 + 5.3 / 3))
+    small, _ = grids.grid_size(2, 3, 0.5, margins=margins, largest=0.8, gap=0.1)
+    assert small == pytest.approx((0.8, 0.4))
+
+
+def test_a_figure_without_room_for_its_cells_is_refused():
+    with pytest.raises(ValueError, match=r"1 x 0.5 inches has no room for 3 x 9 cells"):
+        figures.maps(synthetic.dataset(size=(5, 4, 4)), channels=2, figsize=(1, 0.5))
+
+
+@pytest.mark.parametrize("size", [(7, 6), (10, 4)])
+def test_figures_of_a_layer_take_a_size_and_a_title(tree, size):
+    table = specialised_units(tree)
+    for layer, data in layers(tree).items():
+        for figure in (
+            figures.maps(data, channels=2, figsize=size, title="mine"),
+            figures.pair_maps(data, figsize=size, title="mine"),
+            figures.moments(data, channels=2, figsize=size, title="mine"),
+            figures.specialised(data, table, figsize=size, title="mine"),
+        ):
+            FigureCanvasAgg(figure).draw()
+            assert tuple(figure.get_size_inches()) == size
+            assert figure.get_suptitle().split("\n")[0] == "mine", layer
+            assert texts_cut_off(figure) == []
+
+
+@pytest.mark.parametrize("data", [dense.tokens(), dense.maps()], ids=["tokens", "maps"])
+def test_files_of_large_layers_are_small(data, tmp_path):
+    table = specialised_units(synthetic.study({"large": data}))
+    made = (
+        figures.maps(data),
+        figures.pair_maps(data),
+        figures.moments(data),
+        figures.specialised(data, table),
+    )
+    for figure in made:
+        for path in figures.save(figure, tmp_path / "picture"):
+            assert path.stat().st_size < 1_000_000

@@ -6,18 +6,29 @@ them all as one dark blue.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 
-from variscope.figures.style import SMALL, bare_axes, hatch_ground, share_colormap
+from variscope.figures.style import (
+    SMALL,
+    UNDEFINED_FACE,
+    UNDEFINED_HATCH,
+    VERMILLION,
+    WIDTH,
+    share_colormap,
+)
 
 SHARE_TICKS = (0, 0.05, 0.2, 0.5, 1)
 LONGEST = 4.0  # the sides of a cell, one over the other
 TITLE_SLANT = 32.0  # degrees
+GAP = 0.05  # inches between cells
 
 
 def share_scale() -> PowerNorm:
@@ -25,96 +36,154 @@ def share_scale() -> PowerNorm:
     return PowerNorm(0.5, 0.0, 1.0, clip=True)
 
 
+class Cell(NamedTuple):
+    """Where a small picture stands, in inches from the lower left corner of its figure."""
+
+    left: float
+    bottom: float
+    width: float
+    height: float
+
+
+def plane(figure: Figure) -> Axes:
+    """Return axes that cover a figure, measured in inches from its lower left corner, unseen.
+
+    Small pictures by the dozen stand on one plane: axes of their own would take most of the time.
+    """
+    ax = figure.add_axes((0, 0, 1, 1))
+    width, height = figure.get_size_inches()
+    ax.set(xlim=(0, width), ylim=(0, height))
+    ax.set_axis_off()
+    return ax
+
+
 def draw_map(
     ax: Axes,
+    cell: Cell,
     values: np.ndarray,
     *,
     norm: Normalize | None = None,
     cmap: Colormap | None = None,
 ) -> AxesImage:
-    """Draw a map (y, x), undefined pixels hatched; the scale is that of shares unless given.
+    """Draw a map (y, x) into a cell of a plane, undefined pixels hatched.
 
-    Pixels are square, but for maps that would then be no more than a line.
+    The scale is that of shares unless given.
     """
-    hatch_ground(ax)
-    rows, columns = np.shape(values)
-    stretched = not 1 / LONGEST <= rows / columns <= LONGEST
-    image = ax.imshow(
-        np.ma.masked_invalid(np.asarray(values, dtype=float)),
+    left, bottom, width, height = cell
+    image = AxesImage(
+        ax,
         norm=norm or share_scale(),
         cmap=cmap or share_colormap(),
         interpolation="nearest",
-        aspect="auto" if stretched else "equal",
+        origin="upper",
+        extent=(left, left + width, bottom, bottom + height),
     )
-    bare_axes(ax)
+    array = np.ma.masked_invalid(np.asarray(values, dtype=float))
+    if np.ma.is_masked(array):
+        hatch_cell(ax, cell)
+    image.set_data(array)
+    ax.add_image(image)
+    frame_cell(ax, cell)
     return image
 
 
-def map_grid(
-    figure: Figure,
+def hatch_cell(ax: Axes, cell: Cell) -> Rectangle:
+    """Hatch the ground of a cell, so that undefined pixels are seen as such."""
+    ground = Rectangle(
+        cell[:2],
+        cell.width,
+        cell.height,
+        facecolor=UNDEFINED_FACE,
+        edgecolor=UNDEFINED_HATCH,
+        hatch="//////",
+        linewidth=0,
+        zorder=-1,
+    )
+    ax.add_patch(ground)
+    return ground
+
+
+def frame_cell(ax: Axes, cell: Cell, *, chosen: bool = False) -> Rectangle:
+    """Frame a cell thinly, or by a strong colour where it is chosen."""
+    frame = Rectangle(
+        cell[:2],
+        cell.width,
+        cell.height,
+        fill=False,
+        edgecolor=VERMILLION if chosen else "0.5",
+        linewidth=1.6 if chosen else 0.4,
+        zorder=5 if chosen else 2,
+    )
+    ax.add_patch(frame)
+    return frame
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells in rows and columns on a plane.
+
+    Attributes:
+        ax: the plane.
+        cell: width and height of a cell, inches.
+        left: of the first column, inches from the figure's left.
+        top: of the first row, inches from the figure's top.
+        gap: between cells, inches.
+    """
+
+    ax: Axes
+    cell: tuple[float, float]
+    left: float
+    top: float
+    gap: float = GAP
+
+    def __getitem__(self, place: tuple[int, int]) -> Cell:
+        """Return the cell in a row and a column."""
+        row, column = place
+        width, height = self.cell
+        up = self.ax.get_ylim()[1] - self.top - row * (height + self.gap) - height
+        return Cell(self.left + column * (width + self.gap), up, width, height)
+
+
+def grid_size(
     rows: int,
     columns: int,
+    aspect: float,
     *,
-    left: float,
-    right: float,
-    top: float,
-    bottom: float,
-    gap: float = 0.05,
-) -> np.ndarray:
-    """Return axes (rows, columns) that fill a figure but for margins and gaps in inches."""
-    width, height = figure.get_size_inches()
-    cell_width = (width - left - right - gap * (columns - 1)) / columns
-    cell_height = (height - top - bottom - gap * (rows - 1)) / rows
-    return figure.subplots(
-        rows,
-        columns,
-        squeeze=False,
-        gridspec_kw={
-            "left": left / width,
-            "right": 1 - right / width,
-            "top": 1 - top / height,
-            "bottom": bottom / height,
-            "wspace": gap / cell_width,
-            "hspace": gap / cell_height,
-        },
-    )
+    margins: tuple[float, float, float, float],
+    largest: float,
+    figsize: tuple[float, float] | None = None,
+    gap: float = GAP,
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return width and height, in inches, of a grid's cells and of the figure around it.
 
+    Args:
+        rows, columns: of the grid.
+        aspect: height over width of a map. A cell is never more than four times as long as it is
+            wide, or wide as it is long: it has room for its labels, and longer maps fill it.
+        margins: left, right, above and below the grid, inches.
+        largest: the longest side that a cell may have in a figure as wide as a page.
+        figsize: of the figure, which the cells then fill; as wide as a page without it, and as high
+            as the cells need.
+        gap: between cells, inches.
 
-def cell_size(
-    columns: int, aspect: float, *, room: float, largest: float, gap: float = 0.05
-) -> tuple[float, float]:
-    """Return width and height in inches of a grid's cells.
-
-    `room` is the width for all columns, `aspect` height over width of a map, `largest` the longest
-    side that a cell may have. A cell is never more than four times as long as it is wide, or wide
-    as it is long: it has room for its labels, and longer maps fill it.
+    Raises:
+        ValueError: a figure that leaves no room for cells.
     """
     aspect = min(max(aspect, 1 / LONGEST), LONGEST)
-    width = min((room - gap * (columns - 1)) / columns, largest, largest / aspect)
-    return width, width * aspect
-
-
-def triangle_grid(
-    figure: Figure, count: int, cell: tuple[float, float], *, left: float, top: float, gap: float
-) -> dict[tuple[int, int], Axes]:
-    """Return axes for the pairs (i, j) of `count` things, i < j, row i above row i + 1.
-
-    `cell` is width and height in inches; `left` and `top` are the margins of the first row's
-    first cell, that of the pair (0, 1), and `gap` is between cells.
-    """
-    width, height = figure.get_size_inches()
-    return {
-        (i, j): figure.add_axes(
-            (
-                (left + (j - 1) * (cell[0] + gap)) / width,
-                1 - (top + i * (cell[1] + gap) + cell[1]) / height,
-                cell[0] / width,
-                cell[1] / height,
-            )
+    left, right, top, bottom = margins
+    wide = (figsize[0] if figsize else WIDTH) - left - right - gap * (columns - 1)
+    if figsize is None:
+        width = min(wide / columns, largest, largest / aspect)
+        height = top + rows * (width * aspect + gap) - gap + bottom
+        return (width, width * aspect), (WIDTH, height)
+    high = figsize[1] - top - bottom - gap * (rows - 1)
+    width = min(wide / columns, high / rows / aspect)
+    if width <= 0:
+        raise ValueError(
+            f"a figure of {figsize[0]:g} x {figsize[1]:g} inches has no room for {rows} x {columns}"
+            " cells and their labels"
         )
-        for i in range(count)
-        for j in range(i + 1, count)
-    }
+    return (width, width * aspect), figsize
 
 
 def scale_ticks(top: float) -> list[float]:
@@ -169,20 +238,12 @@ def title_room(titles: Sequence[str]) -> float:
     return 0.18 + max(map(width_of, titles)) * math.sin(math.radians(TITLE_SLANT))
 
 
-def column_titles(axes: Sequence[Axes], titles: Sequence[str]) -> None:
-    """Write the titles of columns, slanted where they would meet."""
-    for ax, title in zip(axes, titles, strict=True):
-        slanted_title(ax, title)
-
-
-def slanted_title(ax: Axes, title: str) -> None:
-    """Write the title of a column above its first cell."""
-    ax.annotate(
+def column_title(ax: Axes, cell: Cell, title: str) -> None:
+    """Write the title of a column above its first cell, slanted: titles would meet."""
+    ax.text(
+        cell.left + 0.35 * cell.width,
+        cell.bottom + cell.height + 3 / 72,
         title,
-        (0.35, 1.0),
-        xytext=(0, 3),
-        xycoords="axes fraction",
-        textcoords="offset points",
         rotation=TITLE_SLANT,
         ha="left",
         va="bottom",
@@ -191,14 +252,12 @@ def slanted_title(ax: Axes, title: str) -> None:
     )
 
 
-def row_label(ax: Axes, text: str) -> None:
+def row_label(ax: Axes, cell: Cell, text: str) -> None:
     """Write the label of a row, to the left of its first cell."""
-    ax.annotate(
+    ax.text(
+        cell.left - 4 / 72,
+        cell.bottom + cell.height / 2,
         text,
-        (0.0, 0.5),
-        xytext=(-4, 0),
-        xycoords="axes fraction",
-        textcoords="offset points",
         ha="right",
         va="center",
         fontsize=SMALL,

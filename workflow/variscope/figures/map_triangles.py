@@ -4,20 +4,27 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox, BboxTransform, TransformedBbox
 
 from variscope.figures.grids import (
     TITLE_SLANT,
-    cell_size,
+    Cell,
+    Grid,
+    column_title,
     draw_map,
+    frame_cell,
+    grid_size,
+    hatch_cell,
+    plane,
     row_label,
     scale_ticks,
     share_bar,
-    slanted_title,
     title_room,
-    triangle_grid,
     width_of,
 )
 from variscope.figures.pair_triangles import SMALLEST_SCALE, no_pairs
@@ -25,17 +32,13 @@ from variscope.figures.style import (
     BLUE,
     GUIDE,
     SMALL,
-    VERMILLION,
-    WIDTH,
-    VariableStyle,
-    hatch_ground,
     labels,
     new_figure,
     set_title,
     study_name,
     titled,
 )
-from variscope.figures.unit_maps import draw_sorted, undefined_note
+from variscope.figures.unit_maps import MOST_BARS, shown_ranks, undefined_note
 from variscope.indices.maps import as_maps
 from variscope.indices.pairs import pair_map_over_channels, pair_places, separated_pairs
 from variscope.indices.reading import (
@@ -48,11 +51,16 @@ from variscope.indices.reading import (
 )
 from variscope.indices.wording import count_text
 
-GAP, LARGEST = 0.05, 1.3  # inches
-STRIP = VariableStyle(BLUE, "", "-")
+LARGEST = 1.3  # inches
+MOST_IN_CELL = 200  # points of a line in a cell
 
 
-def pair_maps(dataset: xr.Dataset) -> Figure:
+def pair_maps(
+    dataset: xr.Dataset,
+    *,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Show a layer's pair index S2 over its units, one cell a pair, as an upper triangle.
 
     Feature maps: in each cell the picture plane, S2 as the variance-weighted mean over all
@@ -60,14 +68,18 @@ def pair_maps(dataset: xr.Dataset) -> Figure:
     layers: in each cell the units sorted by their S2, with their intervals, on one axis. Pairs
     whose interval for the whole layer leaves out 0 are framed. Undefined pixels, and pairs which
     the design does not give, are hatched. A study of one variable has no pairs, and the picture
-    says so. Raises ValueError where the layer holds no S2.
+    says so. `figsize` is in inches, and `title` stands in the place of what the picture is named
+    after. Raises ValueError where the layer holds no S2.
     """
     if len(variables(dataset)) < 2:
-        return no_pairs()
-    return _map_triangle(dataset) if is_map(dataset) else _strip_triangle(dataset)
+        return no_pairs(figsize, title)
+    draw = _map_triangle if is_map(dataset) else _strip_triangle
+    return draw(dataset, figsize, title)
 
 
-def _map_triangle(layer: xr.Dataset) -> Figure:
+def _map_triangle(
+    layer: xr.Dataset, figsize: tuple[float, float] | None, title: str | None
+) -> Figure:
     dataset = as_maps(layer)
     maps = np.asarray(pair_map_over_channels(dataset), dtype=float)
     top = max(float(np.nanmax(maps, initial=0.0)), SMALLEST_SCALE)
@@ -80,52 +92,103 @@ def _map_triangle(layer: xr.Dataset) -> Figure:
             f"left out of the mean: {counts['constant']:,} constant and "
             f"{counts['not_finite']:,} not finite of {count_text(missing + counts['fine'], 'unit')}"
         )
-    what = f"Pair index S2, mean over all {dataset.sizes['channel']} {unit_name(layer)}s"
-    figure, axes = _triangle(dataset, maps.shape[1] / maps.shape[2], what, note, bottom=0.42)
-    for pair, values in zip(pair_places(dataset), maps, strict=True):
-        image = draw_map(axes[pair], values, norm=norm)
+    if title is None:
+        what = f"Pair index S2, mean over all {dataset.sizes['channel']} {unit_name(layer)}s"
+        title = titled(what, study_name(dataset))
+    aspect = maps.shape[1] / maps.shape[2]
+    figure, grid = _triangle(dataset, aspect, f"{title}\n{note}", 0.5, figsize)
+    for (i, j), values in zip(pair_places(dataset), maps, strict=True):
+        image = draw_map(grid.ax, grid[i, j - 1], values, norm=norm)
     label = "share of the variance of a pixel's units"
     share_bar(figure, image, bottom=0.2, label=label, ticks=scale_ticks(top))
-    _frame(dataset, axes)
     return figure
 
 
-def _strip_triangle(dataset: xr.Dataset) -> Figure:
+def _strip_triangle(
+    dataset: xr.Dataset, figsize: tuple[float, float] | None, title: str | None
+) -> Figure:
     pairs = pair_places(dataset)
     value, low, high = (
         np.asarray(part.transpose("pair", ...), dtype=float).reshape(len(pairs), -1)
         for part in estimate(dataset, "S2")
     )
-    bottom, top = strip_limits(value, low, high)
-    what = f"Pair index S2 and {confidence_percent(dataset)} interval"
-    figure, axes = _triangle(dataset, 0.9, what, undefined_note(dataset), bottom=0.3)
+    limits = strip_limits(value, low, high)
+    if title is None:
+        what = f"Pair index S2 and {confidence_percent(dataset)} interval"
+        title = titled(what, study_name(dataset))
+    heading = f"{title}\n{undefined_note(dataset)}"
+    figure, grid = _triangle(dataset, 0.9, heading, 0.38, figsize)
+    for k, (i, j) in enumerate(pairs):
+        draw_strip(grid.ax, grid[i, j - 1], value[k], low[k], high[k], limits=limits)
+    # Only the last column has room for numbers, and the scale is one for all.
     last = max(j for _, j in pairs)
-    for k, pair in enumerate(pairs):
-        ax = axes[pair]
-        if np.isfinite(value[k]).any():
-            draw_sorted(ax, value[k], low[k], high[k], style=STRIP)
-            ax.axhline(0, color=GUIDE, linewidth=0.5)
-        else:
-            hatch_ground(ax)
-        ax.set_ylim(bottom, top)
-        ax.set_xticks([])
-        ax.yaxis.tick_right()
-        # Only the last column has room for numbers, and the scale is one for all.
-        ticks = _two_ticks(top)
-        ax.set_yticks(ticks, [f"{tick:g}" if pair[1] == last else "" for tick in ticks])
-        ax.tick_params(labelsize=SMALL, length=2 if pair[1] == last else 0, width=0.5, pad=1.5)
-        for spine in ax.spines.values():
-            spine.set_linewidth(0.4)
-            spine.set_color("0.5")
+    for i in range(last):
+        left, bottom, width, height = grid[i, last - 1]
+        for tick in _two_ticks(limits[1]):
+            y = bottom + height * (tick - limits[0]) / (limits[1] - limits[0])
+            grid.ax.plot([left + width, left + width + 2 / 72], [y, y], color="black", lw=0.5)
+            place = left + width + 3.5 / 72, y
+            grid.ax.text(*place, f"{tick:g}", fontsize=SMALL, va="center_baseline")
     figure.text(
-        0.2 / WIDTH,
-        0.12 / figure.get_size_inches()[1],
+        0.2 / figure.get_figwidth(),
+        0.12 / figure.get_figheight(),
         "in each cell: units sorted by their S2; scale on the right: share of the unit's variance",
         fontsize=SMALL,
         va="center",
     )
-    _frame(dataset, axes)
     return figure
+
+
+def draw_strip(
+    ax: Axes,
+    cell: Cell,
+    value: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    *,
+    limits: tuple[float, float],
+) -> list[Artist]:
+    """Draw the numbers (unit,) of one pair into a cell, the largest first, with their intervals.
+
+    Few units are bars, many a line with a band. A pair without any number is hatched. `limits` are
+    those of the cell's scale. Returns what holds numbers: bars or band, intervals or line.
+    """
+    frame_cell(ax, cell)
+    defined = np.flatnonzero(np.isfinite(value))
+    if not len(defined):
+        hatch_cell(ax, cell)
+        return []
+    units = defined[np.argsort(-value[defined], kind="stable")]
+    place = shown_ranks(len(units), MOST_IN_CELL)
+    units = units[place]
+    value, low, high = value[units], low[units], high[units]
+    few = len(defined) <= MOST_BARS
+    ends = (-0.75, len(defined) - 0.25) if few else (0.0, float(max(place[-1], 1)))
+    scale = Bbox.from_extents(ends[0], limits[0], ends[1], limits[1])
+    box = Bbox.from_bounds(*cell)
+    drawn: list[Artist]
+    if few:
+        bars = [[(k - 0.4, 0), (k - 0.4, v), (k + 0.4, v), (k + 0.4, 0)]
+                for k, v in zip(place, value, strict=True)]  # fmt: skip
+        # A bound on the wrong side of its estimate counts as the estimate.
+        lines = [[(k, a), (k, b)] for k, a, b in zip(
+            place, np.minimum(low, value), np.maximum(high, value), strict=True)]  # fmt: skip
+        drawn = [
+            PolyCollection(bars, facecolors=BLUE, alpha=0.85, linewidths=0),
+            LineCollection(lines, colors="black", linewidths=0.7),
+        ]
+    else:
+        band = np.concatenate([np.c_[place, low], np.c_[place, high][::-1]])
+        drawn = [
+            PolyCollection([band], facecolors=BLUE, alpha=0.25, linewidths=0),
+            LineCollection([np.c_[place, value]], colors=BLUE, linewidths=1.1),
+        ]
+    zero = LineCollection([[(ends[0], 0), (ends[1], 0)]], colors=GUIDE, linewidths=0.5)
+    for artist in (*drawn, zero):
+        artist.set_transform(BboxTransform(scale, box) + ax.transData)
+        ax.add_artist(artist)
+        artist.set_clip_box(TransformedBbox(box, ax.transData))
+    return drawn
 
 
 def strip_limits(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
@@ -151,30 +214,34 @@ def _two_ticks(top: float) -> list[float]:
 
 
 def _triangle(
-    dataset: xr.Dataset, aspect: float, what: str, note: str, *, bottom: float
-) -> tuple[Figure, dict[tuple[int, int], Axes]]:
-    """Return a figure with a titled cell for each pair (i, j), row i and column j."""
+    dataset: xr.Dataset,
+    aspect: float,
+    heading: str,
+    foot: float,
+    figsize: tuple[float, float] | None,
+) -> tuple[Figure, Grid]:
+    """Return a titled figure with a grid, in which the pair (i, j) has row i and column j - 1."""
     names = labels(variables(dataset))
     rows = len(names) - 1
     top = 0.52 + title_room(names[1:])
     # A row's name stands left of its first cell; below the first row the triangle leaves room.
     left = _left(names, 0.4)
-    right = _right(names[1:], 0.4)
-    width, height = cell_size(rows, aspect, room=WIDTH - left - right, largest=LARGEST, gap=GAP)
-    total = top + bottom + rows * (height + GAP) - GAP + 0.08
-    figure = new_figure(total, constrained=False)
-    axes = triangle_grid(figure, len(names), (width, height), left=left, top=top, gap=GAP)
+    margins = left, _right(names[1:], 0.4), top, foot
+    size, figsize = grid_size(rows, rows, aspect, margins=margins, largest=LARGEST, figsize=figsize)
+    figure = new_figure(0, figsize=figsize, constrained=False)
+    grid = Grid(plane(figure), size, left=left, top=top)
     for row in range(rows):
-        row_label(axes[row, row + 1], names[row])
-    for column in range(1, len(names)):
-        slanted_title(axes[0, column], names[column])
+        row_label(grid.ax, grid[row, row], names[row])
+        column_title(grid.ax, grid[0, row], names[row + 1])
+    for (i, j), separated in zip(pair_places(dataset), separated_pairs(dataset), strict=True):
+        if separated:
+            frame_cell(grid.ax, grid[i, j - 1], chosen=True)
     level = confidence_percent(dataset)
     frames = f"no pair's {level} interval for the whole layer leaves out 0"
     if separated_pairs(dataset).any():
         frames = f"framed: pairs whose {level} interval for the whole layer leaves out 0"
-    title = titled(what, study_name(dataset))
-    set_title(figure, f"{title}\n{note}\n{frames}", height=0.06)
-    return figure, axes
+    set_title(figure, f"{heading}\n{frames}", height=0.06)
+    return figure, grid
 
 
 def _left(names: Sequence[str], cell: float) -> float:
@@ -190,13 +257,3 @@ def _right(titles: Sequence[str], cell: float) -> float:
         for column, title in enumerate(reversed(titles))
     )
     return max(0.42, *beyond, 0.0)
-
-
-def _frame(dataset: xr.Dataset, axes: dict[tuple[int, int], Axes]) -> None:
-    """Frame the pairs whose interval leaves out 0."""
-    for pair, separated in zip(pair_places(dataset), separated_pairs(dataset), strict=True):
-        if separated:
-            for spine in axes[pair].spines.values():
-                spine.set_color(VERMILLION)
-                spine.set_linewidth(1.5)
-                spine.set_zorder(5)

@@ -9,11 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from variscope.figures.grids import cell_size, draw_map, map_grid, row_label
+from variscope.figures.grids import Grid, draw_map, grid_size, plane, row_label
 from variscope.figures.style import (
     BLUE,
     SMALL,
-    WIDTH,
     new_figure,
     plain_axes,
     quantity_colormap,
@@ -43,17 +42,28 @@ def quantities(dataset: xr.Dataset) -> list[np.ndarray]:
     return [mean, variance, np.sqrt(variance) / magnitude]
 
 
-def moments(dataset: xr.Dataset, *, channels: int | Sequence[int] = 7) -> Figure:
+def moments(
+    dataset: xr.Dataset,
+    *,
+    channels: int | Sequence[int] = 7,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Show the mean, the variance and the coefficient of variation of a layer's units.
 
-    Maps, of patches as well: one row a quantity with its own scale, one column a channel;
-    `channels` is how many (those that carry most of the layer's variance) or which. The scale of
-    the coefficient ends at its 98th percentile, as means near 0 make it arbitrarily large. Other
+    Maps, of patches as well: one row a quantity with its own scale, one column a channel. The scale
+    of the coefficient ends at its 98th percentile, as means near 0 make it arbitrarily large. Other
     layers: the units sorted by each quantity.
+
+    Args:
+        dataset: of the layer.
+        channels: how many (those that carry most of the layer's variance) or which.
+        figsize: width and height, inches; without it the width of a page, and what is needed.
+        title: of the picture, in the place of what it is named after.
     """
     if is_map(dataset):
-        return _moment_maps(dataset, channels)
-    return _moment_strips(dataset)
+        return _moment_maps(dataset, channels, figsize, title)
+    return _moment_strips(dataset, figsize, title)
 
 
 def _status_note(dataset: xr.Dataset) -> str:
@@ -77,46 +87,55 @@ def _scale(values: np.ndarray, *, bounded: bool) -> Normalize:
     return Normalize(low, top if top > low else low + 1.0)
 
 
-def _moment_maps(layer: xr.Dataset, channels: int | Sequence[int]) -> Figure:
+def _moment_maps(
+    layer: xr.Dataset,
+    channels: int | Sequence[int],
+    figsize: tuple[float, float] | None,
+    title: str | None,
+) -> Figure:
     dataset, noun = as_maps(layer), unit_name(layer)
     chosen = (
         leading_channels(dataset, channels) if isinstance(channels, int) else [*map(int, channels)]
     )
     values = [part[chosen] for part in quantities(dataset)]
-    height_pixels, width_pixels = values[0].shape[1:]
-    left, top, bottom, gap, bar_room = 0.82, 0.62, 0.1, 0.06, 0.65
-    width, height = cell_size(
+    aspect = values[0].shape[1] / values[0].shape[2]
+    size, figsize = grid_size(
+        3,
         len(chosen),
-        height_pixels / width_pixels,
-        room=WIDTH - left - bar_room,
+        aspect,
+        margins=(0.82, 0.65, 0.62, 0.18),
         largest=1.1,
-        gap=gap,
+        figsize=figsize,
+        gap=0.06,
     )
-    right = WIDTH - left - len(chosen) * (width + gap) + gap
-    figure = new_figure(top + bottom + 3 * (height + gap) - gap, constrained=False)
-    axes = map_grid(figure, 3, len(chosen), left=left, right=right, top=top, bottom=bottom, gap=gap)
-    size = figure.get_size_inches()
+    figure = new_figure(0, figsize=figsize, constrained=False)
+    grid = Grid(plane(figure), size, left=0.82, top=0.62, gap=0.06)
     for row, (name, part) in enumerate(zip(QUANTITIES, values, strict=True)):
         norm = _scale(part, bounded=row < 2)
         for column in range(len(chosen)):
-            image = draw_map(axes[row, column], part[column], norm=norm, cmap=quantity_colormap())
-        row_label(axes[row, 0], name)
-        foot = size[1] - top - row * (height + gap) - height
-        margin = min(0.04, height / 4)
-        place = (size[0] - right + 0.08, foot + margin, 0.09, height - 2 * margin)
-        bar_axes = figure.add_axes(
-            (place[0] / size[0], place[1] / size[1], place[2] / size[0], place[3] / size[1])
-        )
+            cell = grid[row, column]
+            image = draw_map(grid.ax, cell, part[column], norm=norm, cmap=quantity_colormap())
+        row_label(grid.ax, grid[row, 0], name)
+        margin = min(0.04, cell.height / 4)
+        left, bottom = cell.left + cell.width + 0.08, cell.bottom + margin
+        place = left, bottom, 0.09, cell.height - 2 * margin
+        bar_axes = figure.add_axes(tuple(np.divide(place, (*figsize, *figsize))))
         beyond = "max" if np.nanmax(part, initial=0.0) > float(norm.vmax or 0) else "neither"
         bar = figure.colorbar(image, cax=bar_axes, extend=beyond)
         bar.ax.tick_params(labelsize=SMALL, length=2, width=0.5, pad=1.5)
         bar.ax.locator_params(nbins=4)
         bar.outline.set_linewidth(0.4)
-    for ax, channel in zip(axes[0], chosen, strict=True):
-        ax.set_title(f"{noun} {channel}", fontsize=SMALL, pad=3)
-    title = titled("Mean and variance under the study", study_name(layer))
-    set_title(figure, f"{title}\n{_status_note(layer)}", height=0.06)
+    for column, channel in enumerate(chosen):
+        left, bottom, width, height = grid[0, column]
+        middle, above = left + width / 2, bottom + height + 3 / 72
+        grid.ax.text(middle, above, f"{noun} {channel}", fontsize=SMALL, ha="center", va="bottom")
+    heading = _heading(layer) if title is None else title
+    set_title(figure, f"{heading}\n{_status_note(layer)}", height=0.06)
     return figure
+
+
+def _heading(dataset: xr.Dataset) -> str:
+    return titled("Mean and variance under the study", study_name(dataset))
 
 
 def draw_quantity(ax: Axes, values: np.ndarray) -> list[Artist]:
@@ -139,8 +158,10 @@ def draw_quantity(ax: Axes, values: np.ndarray) -> list[Artist]:
     return [band, *ax.plot(place, finite, color=BLUE, linewidth=1)]
 
 
-def _moment_strips(dataset: xr.Dataset) -> Figure:
-    figure = new_figure(2.1)
+def _moment_strips(
+    dataset: xr.Dataset, figsize: tuple[float, float] | None, title: str | None
+) -> Figure:
+    figure = new_figure(2.1, figsize=figsize)
     axes = figure.subplots(1, 3, squeeze=False)[0]
     for ax, name, values in zip(axes, QUANTITIES, quantities(dataset), strict=True):
         flat = values.reshape(-1)
@@ -151,6 +172,6 @@ def _moment_strips(dataset: xr.Dataset) -> Figure:
     few = dataset["variance"].size <= MOST_BARS
     order = "unit number, sorted by the quantity" if few else "rank of the unit"
     figure.supxlabel(order, fontsize=SMALL)
-    title = titled("Mean and variance under the study", study_name(dataset))
-    set_title(figure, f"{title}\n{_status_note(dataset)}")
+    heading = _heading(dataset) if title is None else title
+    set_title(figure, f"{heading}\n{_status_note(dataset)}")
     return figure

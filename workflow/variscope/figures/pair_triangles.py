@@ -116,10 +116,10 @@ def _hatched(row: int, column: int) -> Rectangle:
     )
 
 
-def no_pairs() -> Figure:
+def no_pairs(figsize: tuple[float, float] | None = None, title: str | None = None) -> Figure:
     """Return the picture of pairs of a study that has none, which says so."""
-    figure = new_figure(0.9, constrained=False)
-    set_title(figure, "Pair index S2", height=0.06)
+    figure = new_figure(0.9, figsize=figsize, constrained=False)
+    set_title(figure, "Pair index S2" if title is None else title, height=0.06)
     figure.text(0.01, 0.35, "A study of one variable has no pairs.", fontsize=SMALL)
     return figure
 

@@ -9,10 +9,12 @@ from matplotlib.figure import Figure
 
 from variscope.analyses.specialised import by_unit
 from variscope.figures.grids import (
-    cell_size,
-    column_titles,
+    Grid,
+    column_title,
     draw_map,
-    map_grid,
+    frame_cell,
+    grid_size,
+    plane,
     row_label,
     share_bar,
     title_room,
@@ -20,7 +22,6 @@ from variscope.figures.grids import (
 from variscope.figures.style import (
     SMALL,
     VERMILLION,
-    WIDTH,
     labels,
     new_figure,
     plain_axes,
@@ -44,13 +45,20 @@ from variscope.vocabulary import INDEX_NAMES
 OTHERS = "0.72"
 
 
-def specialised(dataset: xr.Dataset, table: pd.DataFrame) -> Figure:
+def specialised(
+    dataset: xr.Dataset,
+    table: pd.DataFrame,
+    *,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Show the units that a table of `specialised_units` names in this layer, over all variables.
 
     Maps: one row a chosen channel, or feature of tokens, one column a variable, on one scale from 0
     to 1, the variable that the channel was chosen for framed. Other layers: one panel a chosen unit
     with a bar and an interval for each variable. Rows of other layers are passed over; a layer
-    without a specialised unit gives a picture that says so.
+    without a specialised unit gives a picture that says so. `figsize` is in inches, and `title`
+    stands in the place of what the picture is named after.
     """
     layer = dataset.attrs.get("layer")
     # Layers named by numbers, as those of nn.Sequential, come back from a file as numbers.
@@ -59,58 +67,58 @@ def specialised(dataset: xr.Dataset, table: pd.DataFrame) -> Figure:
     if f"runner_up_{index}" not in table.columns:
         index = "ST" if "runner_up_ST" in table.columns else "S1"
     if rows.empty:
-        return _nothing(dataset)
+        return _nothing(dataset, figsize, title)
     if is_map(dataset):
-        return _chosen_maps(dataset, rows, index)
-    return _chosen_bars(dataset, rows, index)
+        return _chosen_maps(dataset, rows, index, figsize, title)
+    return _chosen_bars(dataset, rows, index, figsize, title)
 
 
-def _nothing(dataset: xr.Dataset) -> Figure:
-    figure = new_figure(0.9, constrained=False)
-    set_title(figure, titled("Most specialised units", study_name(dataset)), height=0.06)
+def _nothing(dataset: xr.Dataset, figsize: tuple[float, float] | None, title: str | None) -> Figure:
+    figure = new_figure(0.9, figsize=figsize, constrained=False)
+    if title is None:
+        title = titled("Most specialised units", study_name(dataset))
+    set_title(figure, title, height=0.06)
     text = "No unit of this layer has a share whose lower confidence bound is above 0.01."
     figure.text(0.01, 0.35, text, fontsize=SMALL)
     return figure
 
 
-def _chosen_maps(layer: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
+def _chosen_maps(
+    layer: xr.Dataset,
+    rows: pd.DataFrame,
+    index: str,
+    figsize: tuple[float, float] | None,
+    title: str | None,
+) -> Figure:
     dataset, noun = as_maps(layer), unit_name(layer)
     value = estimate(dataset, index).value.transpose("variable", "channel", "y", "x")
     names = variables(dataset)
-    left, bottom, gap = 1.2, 0.42, 0.05
     top = 0.36 + title_room(labels(names))
-    aspect = value.sizes["y"] / value.sizes["x"]
-    width, height = cell_size(len(names), aspect, room=WIDTH - left - 0.3, largest=0.9)
-    height_total = top + bottom + len(rows) * (height + gap) - gap + 0.08
-    figure = new_figure(height_total, constrained=False)
-    right = WIDTH - left - len(names) * (width + gap) + gap
-    axes = map_grid(
-        figure, len(rows), len(names), left=left, right=right, top=top, bottom=bottom, gap=gap
+    size, figsize = grid_size(
+        len(rows),
+        len(names),
+        value.sizes["y"] / value.sizes["x"],
+        margins=(1.2, 0.3, top, 0.5),
+        largest=0.9,
+        figsize=figsize,
     )
-    image = None
+    figure = new_figure(0, figsize=figsize, constrained=False)
+    grid = Grid(plane(figure), size, left=1.2, top=top)
     for k, row in enumerate(rows.to_dict("records")):
-        channel = int(row["unit"])
-        for column, name in enumerate(names):
-            image = draw_map(axes[k, column], np.asarray(value[column, channel]))
-            if name == row["variable"]:
-                _frame(axes[k, column])
-        chosen_for = variable_label(str(row["variable"]))
-        text = f"{noun} {channel}\n{chosen_for} {share_text(float(row[index]))}"
-        row_label(axes[k, 0], text)
-    column_titles(list(axes[0]), labels(names))
-    assert image is not None
+        channel, variable = int(row["unit"]), str(row["variable"])
+        for column in range(len(names)):
+            image = draw_map(grid.ax, grid[k, column], np.asarray(value[column, channel]))
+        frame_cell(grid.ax, grid[k, names.index(variable)], chosen=True)
+        share = share_text(float(row[index]))
+        text = f"{noun} {channel}\n{variable_label(variable)} {share}"
+        row_label(grid.ax, grid[k, 0], text)
+    for column, name in enumerate(labels(names)):
+        column_title(grid.ax, grid[0, column], name)
     share_bar(figure, image, bottom=0.2, label="share of the unit's variance")
-    title = titled(f"Most specialised {noun}s by {INDEX_NAMES[index]}", study_name(layer))
+    if title is None:
+        title = titled(f"Most specialised {noun}s by {INDEX_NAMES[index]}", study_name(layer))
     set_title(figure, f"{title}\n{undefined_note(layer)}", height=0.06)
     return figure
-
-
-def _frame(ax: Axes) -> None:
-    """Frame the cell of the variable that a unit was chosen for."""
-    for spine in ax.spines.values():
-        spine.set_color(VERMILLION)
-        spine.set_linewidth(1.8)
-        spine.set_zorder(5)
 
 
 def draw_unit(
@@ -130,13 +138,19 @@ def draw_unit(
     )
 
 
-def _chosen_bars(dataset: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
+def _chosen_bars(
+    dataset: xr.Dataset,
+    rows: pd.DataFrame,
+    index: str,
+    figsize: tuple[float, float] | None,
+    title: str | None,
+) -> Figure:
     names = variables(dataset)
     value, low, high = by_unit(dataset, index)
     shape = (value.shape[1],) if judged_dim(dataset) else dataset["variance"].shape
     columns = min(2, len(rows))
     lines = -(-len(rows) // columns)
-    figure = new_figure(1.15 * lines + 1.1)
+    figure = new_figure(1.15 * lines + 1.1, figsize=figsize)
     axes = figure.subplots(lines, columns, squeeze=False, sharey=True)
     noun = unit_name(dataset)
     for ax in axes.flat[len(rows) :]:
@@ -161,5 +175,7 @@ def _chosen_bars(dataset: xr.Dataset, rows: pd.DataFrame, index: str) -> Figure:
         ax.set_title(f"{text} {share_text(float(row[index]))}", fontsize=SMALL, loc="left", pad=2)
     figure.supylabel("share of the unit's variance", fontsize=SMALL)
     what = f"Most specialised {noun}s by {INDEX_NAMES[index]}, {confidence_percent(dataset)}"
-    set_title(figure, titled(f"{what} intervals", study_name(dataset)))
+    if title is None:
+        title = titled(f"{what} intervals", study_name(dataset))
+    set_title(figure, title)
     return figure

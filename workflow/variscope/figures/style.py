@@ -113,10 +113,15 @@ def text_color(rgba: Sequence[float]) -> str:
     return "black" if luminance > 0.179 else "white"
 
 
-def new_figure(height: float, *, width: float = WIDTH, constrained: bool = True) -> Figure:
-    """Return an empty figure of a size in inches, laid out by constraints or by hand."""
+def new_figure(
+    height: float, *, figsize: tuple[float, float] | None = None, constrained: bool = True
+) -> Figure:
+    """Return an empty figure, laid out by constraints or by hand.
+
+    Its size in inches is `figsize`, or the width of a page and a height.
+    """
     layout: Literal["constrained"] | None = "constrained" if constrained else None
-    return Figure(figsize=(width, height), layout=layout, facecolor="white")
+    return Figure(figsize=figsize or (WIDTH, height), layout=layout, facecolor="white")
 
 
 def set_title(figure: Figure, text: str, *, height: float | None = None) -> None:

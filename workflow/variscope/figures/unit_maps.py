@@ -10,10 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from variscope.figures.grids import (
-    cell_size,
-    column_titles,
+    GAP,
+    Cell,
+    Grid,
+    column_title,
     draw_map,
-    map_grid,
+    grid_size,
+    plane,
     row_label,
     share_bar,
     share_scale,
@@ -22,7 +25,6 @@ from variscope.figures.grids import (
 from variscope.figures.style import (
     GUIDE,
     SMALL,
-    WIDTH,
     VariableStyle,
     labels,
     new_figure,
@@ -53,35 +55,47 @@ from variscope.indices.wording import count_text, share_text, variable_label
 from variscope.vocabulary import INDEX_NAMES
 
 MOST_BARS = 24
-MOST_POINTS = 1500  # of a line: more make the file large, and nothing to see
+MOST_POINTS = 500  # of a line: more make the file large, and nothing to see
 MOST_OTHER_TOKENS = 8
 TOKEN_CELL = 0.16  # inches
 
 
-def shown_ranks(count: int) -> np.ndarray:
+def shown_ranks(count: int, most: int = MOST_POINTS) -> np.ndarray:
     """Return the ranks of so many sorted units that a line is drawn through, both ends among them.
 
-    All of them up to `MOST_POINTS`, evenly spaced ones beyond.
+    All of them up to `most`, evenly spaced ones beyond.
     """
-    return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int))
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def maps(
-    dataset: xr.Dataset, index: str = "shapley", *, channels: int | Sequence[int] = 6
+    dataset: xr.Dataset,
+    index: str = "shapley",
+    *,
+    channels: int | Sequence[int] = 6,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Show a layer's index unit by unit, for every variable, on one scale from 0 to 1.
 
     Maps: the variance-weighted mean over all channels, then some channels, as rows; the variables
     as columns. Of tokens the patches are maps, features stand for channels, and the aggregates of
-    class and register tokens follow as cells of their own. `channels` is how many (those that carry
-    most of the layer's variance) or which. Undefined pixels are gray and hatched. Other layers: for
-    each variable the units sorted by their share, with their intervals.
+    class and register tokens follow as cells of their own. Undefined pixels are gray and hatched.
+    Other layers: for each variable the units sorted by their share, with their intervals.
 
-    Raises ValueError where the layer does not hold the index.
+    Args:
+        dataset: of the layer.
+        index: ``"S1"``, ``"ST"`` or ``"shapley"``.
+        channels: how many (those that carry most of the layer's variance) or which.
+        figsize: width and height, inches; without it the width of a page, and what is needed.
+        title: of the picture, in the place of what it is named after.
+
+    Raises:
+        ValueError: the layer does not hold the index.
     """
     if is_map(dataset):
-        return _unit_maps(dataset, index, channels)
-    return _sorted_units(dataset, index)
+        return _unit_maps(dataset, index, channels, figsize, title)
+    return _sorted_units(dataset, index, figsize, title)
 
 
 def undefined_note(dataset: xr.Dataset) -> str:
@@ -98,56 +112,53 @@ def undefined_note(dataset: xr.Dataset) -> str:
     )
 
 
-def _unit_maps(layer: xr.Dataset, index: str, channels: int | Sequence[int]) -> Figure:
+def _unit_maps(
+    layer: xr.Dataset,
+    index: str,
+    channels: int | Sequence[int],
+    figsize: tuple[float, float] | None,
+    title: str | None,
+) -> Figure:
     dataset, noun = as_maps(layer), unit_name(layer)
     others = other_tokens(layer)
     value = estimate(dataset, index).value.transpose("variable", "channel", "y", "x")
-    names = variables(dataset)
+    names = labels(variables(dataset))
     chosen = (
         leading_channels(dataset, channels) if isinstance(channels, int) else [*map(int, channels)]
     )
     share = channel_variance_share(dataset)
-    aspect = value.sizes["y"] / value.sizes["x"]
-    left, right, bottom, gap = 0.78, 0.3, 0.42, 0.05
-    top = 0.36 + title_room(labels(names))
-    width, height = cell_size(len(names), aspect, room=WIDTH - left - right, largest=0.9)
-    right = WIDTH - left - len(names) * (width + gap) + gap
-    rows = 1 + len(chosen)
-    cells = [
-        np.asarray(estimate(layer, f"{index}_token").value.transpose("token", ...)[token], float)
-        for token in others
-    ]
-    bottom += len(cells) * (TOKEN_CELL + gap)
-    figure = new_figure(
-        top + bottom + rows * (height + gap) - gap + 0.08, width=WIDTH, constrained=False
+    top, foot = 0.36 + title_room(names), 0.5 + len(others) * (TOKEN_CELL + GAP)
+    size, figsize = grid_size(
+        1 + len(chosen),
+        len(names),
+        value.sizes["y"] / value.sizes["x"],
+        margins=(0.78, 0.3, top, foot),
+        largest=0.9,
+        figsize=figsize,
     )
-    axes = map_grid(
-        figure, rows, len(names), left=left, right=right, top=top, bottom=bottom, gap=gap
-    )
+    figure = new_figure(0, figsize=figsize, constrained=False)
+    grid = Grid(plane(figure), size, left=0.78, top=top)
     mean = np.asarray(map_over_channels(dataset, index))
-    image = None
-    for column in range(len(names)):
-        image = draw_map(axes[0, column], mean[column])
-        for row, channel in enumerate(chosen, start=1):
-            draw_map(axes[row, column], np.asarray(value[column, channel]))
-    row_label(axes[0, 0], f"all {value.sizes['channel']}\n{noun}s")
-    for row, channel in enumerate(chosen, start=1):
-        row_label(axes[row, 0], f"{noun} {channel}\n({100 * float(share[channel]):.1f} %)")
-    column_titles(list(axes[0]), labels(names))
-    assert image is not None
-    total = figure.get_size_inches()[1]
-    for row, (token, shares) in enumerate(zip(others, cells, strict=True)):
-        foot = bottom - gap - TOKEN_CELL - row * (TOKEN_CELL + gap)
-        for column, number in enumerate(shares):
-            place = (left + column * (width + gap), foot, width, TOKEN_CELL)
-            inches = (WIDTH, total, WIDTH, total)
-            ax = figure.add_axes(tuple(p / s for p, s in zip(place, inches, strict=True)))
-            draw_token(ax, number)
+    rows = [mean, *(np.asarray(value[:, channel]) for channel in chosen)]
+    notes = [f"all {value.sizes['channel']}\n{noun}s"]
+    notes += [f"{noun} {k}\n({100 * float(share[k]):.1f} %)" for k in chosen]
+    for row, (maps_of_row, note) in enumerate(zip(rows, notes, strict=True)):
+        row_label(grid.ax, grid[row, 0], note)
+        for column in range(len(names)):
+            image = draw_map(grid.ax, grid[row, column], maps_of_row[column])
+    for column, name in enumerate(names):
+        column_title(grid.ax, grid[0, column], name)
+    for row, token in enumerate(others, start=1):
+        shares = estimate(layer, f"{index}_token").value.transpose("token", ...)[token]
+        for column, number in enumerate(np.asarray(shares, dtype=float)):
+            left, bottom, width, _ = grid[len(rows) - 1, column]
+            cell = Cell(left, bottom - row * (TOKEN_CELL + GAP), width, TOKEN_CELL)
+            draw_token(grid.ax, cell, number)
             if column == 0:
-                row_label(ax, others[token])
+                row_label(grid.ax, cell, others[token])
     share_bar(figure, image, bottom=0.2, label="share of the unit's variance")
-    title = titled(INDEX_NAMES[index], study_name(layer))
-    set_title(figure, f"{title}\n{undefined_note(layer)}", height=0.06)
+    heading = titled(INDEX_NAMES[index], study_name(layer)) if title is None else title
+    set_title(figure, f"{heading}\n{undefined_note(layer)}", height=0.06)
     return figure
 
 
@@ -163,15 +174,19 @@ def other_tokens(layer: xr.Dataset) -> dict[int, str]:
     }
 
 
-def draw_token(ax: Axes, share: float) -> Text:
+def draw_token(ax: Axes, cell: Cell, share: float) -> Text:
     """Draw the aggregate of a token that is no patch: a cell in the colour of its share."""
-    image = draw_map(ax, np.array([[share]]))
-    image.set_extent((0, 1, 0, 1))
-    ax.set_aspect("auto")
+    draw_map(ax, cell, np.array([[share]]))
     defined = np.isfinite(share)
     color = text_color(share_colormap()(share_scale()(share))) if defined else "black"
     return ax.text(
-        0.5, 0.45, share_text(share, 2), ha="center", va="center", fontsize=SMALL, color=color
+        cell.left + cell.width / 2,
+        cell.bottom + 0.45 * cell.height,
+        share_text(share, 2),
+        ha="center",
+        va="center",
+        fontsize=SMALL,
+        color=color,
     )
 
 
@@ -214,7 +229,9 @@ def draw_sorted(
     return artists, units
 
 
-def _sorted_units(dataset: xr.Dataset, index: str) -> Figure:
+def _sorted_units(
+    dataset: xr.Dataset, index: str, figsize: tuple[float, float] | None, title: str | None
+) -> Figure:
     found: Estimate = estimate(dataset, index)
     names = variables(dataset)
     styles = variable_styles(names)
@@ -224,7 +241,7 @@ def _sorted_units(dataset: xr.Dataset, index: str) -> Figure:
     )
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
-    figure = new_figure(1.2 * rows + 0.5)
+    figure = new_figure(1.2 * rows + 0.5, figsize=figsize)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
     bars = value.shape[1] <= MOST_BARS
     for k, ax in enumerate(axes.flat):
@@ -242,6 +259,6 @@ def _sorted_units(dataset: xr.Dataset, index: str) -> Figure:
     figure.supxlabel(order, fontsize=SMALL)
     figure.supylabel("share of the unit's variance", fontsize=SMALL)
     what = f"{INDEX_NAMES[index]} and {confidence_percent(dataset)} interval"
-    title = titled(what, study_name(dataset))
-    set_title(figure, f"{title}\n{undefined_note(dataset)}")
+    heading = titled(what, study_name(dataset)) if title is None else title
+    set_title(figure, f"{heading}\n{undefined_note(dataset)}")
     return figure

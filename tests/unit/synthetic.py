@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 from scipy import stats
+from variscope.analyses.registry import built_in
+from variscope.analyses.source import Source, Study
 from variscope.space.grouping import variable_groups
 
 SPATIAL = ("erasing", "sharpness", "rolling", "grayscale", "gaussian_blur")
@@ -316,3 +318,18 @@ def layer_study(
         }
         layers[layer] = node
     return study(layers)
+
+
+def source(tree: xr.DataTree, **settings: object) -> Source:
+    """What an analysis of one study is made from."""
+    return Source(studies=[Study.of(tree)], settings=settings)
+
+
+def said(tree: xr.DataTree) -> list[str]:
+    """What the analyses of a study's layers say of it, sentence by sentence."""
+    words = [
+        built_in()[name].words(source(tree), {}) for name in ("summary", "depth", "comparison")
+    ]
+    found = [sentence for one in words for sentence in (one.answer, *one.more)]
+    found += [one.control for one in words]
+    return [sentence for sentence in found if sentence]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import synthetic
 import xarray as xr
-from variscope.analyses.specialised import specialised_units
+from variscope.analyses.specialised.compute import specialised_units
 from variscope.indices import reading, wording
 from variscope.indices.maps import channel_variance_share, leading_channels, map_over_channels
 from variscope.indices.reading import layers as study_layers
@@ -37,7 +37,7 @@ def test_the_unit_of_the_highest_lower_bound_is_chosen_not_of_the_highest_estima
     data["shapley_low"][0, 1] = 0.3  # 0.7, but uncertain
     table = specialised_units(study(data), among=["erasing"])
     row = table.iloc[0]
-    assert (row["unit"], row["shapley"], row["low"]) == ("0", 0.6, 0.58)
+    assert (row["unit"], row["share"], row["low"]) == ("0", 0.6, 0.58)
 
 
 def test_each_augmentation_has_its_unit_ordered_by_margin():
@@ -47,7 +47,7 @@ def test_each_augmentation_has_its_unit_ordered_by_margin():
     assert list(table["unit"]) == ["1", "0"]
     np.testing.assert_allclose(table["margin"], [0.78 - 0.12, 0.38 - 0.52])
     assert list(table["runner_up"]) == ["erasing", "image"]
-    np.testing.assert_allclose(table["runner_up_shapley"], [0.1, 0.5])
+    np.testing.assert_allclose(table["runner_up_share"], [0.1, 0.5])
     for row in table.to_dict("records"):
         unit = int(row["unit"])
         assert row["S1"] == float(data["S1"].sel(variable=row["variable"])[unit])
@@ -66,8 +66,8 @@ def test_units_of_a_layer_of_scores_have_the_names_of_their_classes():
 
 def test_columns_are_those_of_the_documentation():
     table = specialised_units(synthetic.tree())
-    before = ["layer", "unit", "name", "variable", "shapley", "low", "high"]
-    after = ["runner_up", "runner_up_shapley", "margin", "S1", "ST", "reason"]
+    before = ["layer", "unit", "name", "variable", "index", "share", "low", "high"]
+    after = ["runner_up", "runner_up_share", "margin", "S1", "ST", "n", "inference", "reason"]
     assert list(table.columns) == before + after
     assert list(dict.fromkeys(table["layer"])) == ["conv1", "conv2", "conv3", "pool", "scores"]
 
@@ -110,7 +110,7 @@ def test_units_of_maps_are_channels_by_their_aggregates():
     data["shapley_channel_low"][0, 4] = 0.3
     data["shapley_channel"][0, 4] = 0.4
     row = specialised_units(synthetic.study({"conv": data}), among=["erasing"]).iloc[0]
-    assert (row["unit"], row["shapley"], row["low"]) == ("4", 0.4, 0.3)
+    assert (row["unit"], row["share"], row["low"]) == ("4", 0.4, 0.3)
     assert "Of 6 channels" in row["reason"]
 
 
@@ -150,7 +150,7 @@ def test_units_of_other_shapes_are_named_by_their_place():
 def test_a_study_of_one_variable_has_no_runner_up():
     data = synthetic.dataset("fc", dims="vector", variables=("erasing",), size=(3,))
     row = specialised_units(study(data)).iloc[0]
-    assert row["runner_up"] == "" and math.isnan(row["runner_up_shapley"])
+    assert row["runner_up"] == "" and math.isnan(row["runner_up_share"])
     assert row["margin"] == row["low"]
     assert row["reason"].endswith(".")
 
@@ -162,8 +162,8 @@ def test_a_study_of_auxiliary_variables_alone_takes_all_of_them():
 
 def test_the_star_design_is_judged_by_first_order_indices():
     table = specialised_units(synthetic.tree(star=True))
-    assert {"S1", "runner_up_S1", "ST"} <= set(table.columns)
-    assert "shapley" not in table.columns
+    assert set(table["index"]) == {"S1"}
+    assert (table["share"] == table["S1"]).all()
     assert table["reason"].str.contains("first-order index S1").all()
 
 

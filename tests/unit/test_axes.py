@@ -14,8 +14,8 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 from variscope import figures
-from variscope.analyses.specialised import specialised_units
-from variscope.analyses.summary import summary_table
+from variscope.analyses.aggregates.compute import summary_table
+from variscope.analyses.specialised.compute import specialised_units
 from variscope.designs import Design
 from variscope.errors import UserError
 from variscope.estimators import merge
@@ -329,16 +329,17 @@ def test_patches_are_maps_row_by_row_and_the_class_token_apart(tokens):
 def test_tables_of_tokens_name_tokens_and_features(tokens):
     table = summary_table(tokens)
     block = table[table["layer"].str.startswith("encoder") & (table["index"] == "ST")]
-    assert set(block["token"]) == {"", *range(17)} and set(block["feature"]) == {"", *range(12)}
-    assert set(block["channel"]) == {""}
-    assert set(block.loc[block["feature"] != "", "units"]) == {16}
+    assert set(block["token"].dropna()) == set(range(17))
+    assert set(block["feature"].dropna()) == set(range(12))
+    assert block["channel"].isna().all()
+    assert set(block.loc[block["feature"].notna(), "units"]) == {16}
     chosen = specialised_units(tokens)
     rows = chosen[chosen["layer"].str.startswith("encoder")]
     assert len(rows) and rows["reason"].str.contains("features with defined").all()
     data = layers(tokens)["encoder.layers.encoder_layer_2"]
     for row in rows.to_dict("records"):
         at = {"variable": row["variable"], "feature": int(row["unit"])}
-        assert row["shapley"] == float(data.shapley_feature.sel(at))
+        assert row["share"] == float(data.shapley_feature.sel(at))
 
 
 @pytest.mark.parametrize("make", [small_swin, small_vit])
@@ -388,7 +389,7 @@ def test_wide_and_tall_maps_are_drawn(size):
 
 
 def test_a_line_of_very_many_units_is_thinned():
-    from variscope.figures.unit_maps import MOST_POINTS, shown_ranks
+    from variscope.figures.units import MOST_POINTS, shown_ranks
 
     assert_array_equal(shown_ranks(7), range(7))
     ranks = shown_ranks(150_000)

@@ -12,7 +12,7 @@ from augmentation_cases import blur_with_scipy, no_parameters
 from torch import nn
 from torchvision.transforms.v2 import functional as reference
 from variscope import UserError
-from variscope.reporting.sentences import agreement_sentence
+from variscope.reporting.measured import agreement_sentence
 from variscope.space.augmentations import get
 from variscope.study.config import complete
 

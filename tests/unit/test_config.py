@@ -7,7 +7,8 @@ import pytest
 import yaml
 from tiny import REPOSITORY
 from variscope.errors import UserError
-from variscope.study.config import complete, designs_of, groups_of, settings
+from variscope.study.config import complete, designs_of, groups_of
+from variscope.study.schema import settings
 
 MINIMAL: dict[str, Any] = {
     "experiment": "x",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import synthetic
 import torch
 import variscope
 import xarray as xr
@@ -17,10 +18,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from tiny import REPOSITORY, network, photographs
 from torch import nn
 from variscope import UserError, figures
-from variscope.analyses.specialised import specialised_units
-from variscope.reporting import sentences
+from variscope.analyses.specialised.compute import specialised_units
 from variscope.space.augmentations import Augmentation
-from variscope.study.config import settings
+from variscope.study.schema import settings
 
 IMAGES, LABELS = photographs()
 SETTINGS: dict[str, Any] = {
@@ -151,7 +151,7 @@ def test_an_augmentation_that_never_moves_is_said_to_be_not_varied():
     still = {"name": "rolling", "rows": [0, 0], "columns": [0, 0]}
     tree = decompose(variables=["hflip", still])
     assert np.isnan(tree["2"].ST_layer.sel(variable="rolling"))
-    said = sentences.answer(tree)
+    said = synthetic.said(tree)
     assert any("Rolling is not varied in this sample" in sentence for sentence in said)
     assert not any("olling" in s for s in said if "not varied" not in s)
     assert not (specialised_units(tree)["runner_up"] == "rolling").any()

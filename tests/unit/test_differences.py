@@ -16,7 +16,7 @@ from closed_forms import Array
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 from scipy import stats
-from variscope.analyses.summary import summary_table
+from variscope.analyses.aggregates.compute import summary_table
 from variscope.designs import Design
 from variscope.errors import UserError
 from variscope.estimators import (
@@ -335,11 +335,12 @@ def test_the_summary_has_rows_of_groups_for_layers_and_channels():
     data = layer_dataset([maps], NAMES, ("channel", "y", "x"), LEVEL, about, {"g": ["a", "d"]})
     table = summary_table(study_tree({"conv": data}))
     rows = table[table["index"] == "shapley_group"]
-    assert rows["channel"].tolist() == ["", *range(len(UNITS))]
+    assert rows["channel"].isna().tolist() == [True] + [False] * len(UNITS)
+    assert rows["channel"].tolist()[1:] == list(range(len(UNITS)))
     assert (rows["variable"] == "g").all()
     assert_allclose(rows["weighted_mean"][1:], data.shapley_group_channel[0])
     assert_allclose(rows["median"][1:], data.shapley_group[0].values.ravel(), rtol=1e-6)
-    of_layer = table[(table["index"] == "shapley") & (table["channel"] == "")]
+    of_layer = table[(table["index"] == "shapley") & table["channel"].isna()]
     both = of_layer.set_index("variable")["weighted_mean"][["a", "d"]].sum()
     assert rows["weighted_mean"].iloc[0] == pytest.approx(both)
 

@@ -10,15 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import synthetic
 import torch
 import variscope
 import xarray as xr
 import yaml
 from PIL import Image
+from variscope.analyses.registry import built_in, from_file
+from variscope.analyses.tables import checked
 from variscope.space import augmentations
 from variscope.stores.results import write_dataset
-from variscope.study.config import complete, settings
+from variscope.study.config import complete
 from variscope.study.preflight import preflight
+from variscope.study.schema import settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -88,6 +92,7 @@ OURS = [
 ]
 EXPERIMENT = block_with("experiment:", fenced(README, "yaml"))
 NETWORK = block_with("def network", fenced(README, "python"))
+DEAD_UNITS = block_with("def draw_dead", fenced(README, "python"))
 POSTERIZE = block_with("def posterize", fenced(README, "python"))
 COMPARING = block_with("variscope.difference(", fenced(MANUAL, "python"))
 READING = block_with("open_zarr", fenced(MANUAL, "python"))
@@ -152,14 +157,16 @@ def test_every_option_of_every_augmentation_is_listed_with_its_default() -> None
 
 
 @pytest.mark.parametrize("example", fenced(CONFIG_README, "yaml"))
-def test_the_examples_of_the_configuration_pass_the_schema(example: str) -> None:
+def test_the_examples_of_the_configuration_pass_the_schema(example: str, tmp_path: Path) -> None:
+    (tmp_path / "resources").mkdir()
+    (tmp_path / "resources" / "dead_units.py").write_text(DEAD_UNITS)
     whole: dict[str, Any] = {
         "experiment": "example",
         "dataset": {"kind": "photographs"},
         "models": {"one": {"factory": "torchvision:resnet18"}},
         "variable_sets": {"one": {"variables": ["hue"]}},
     }
-    config = complete(whole | yaml.safe_load(example))
+    config = complete(whole | yaml.safe_load(example), tmp_path)
     for variable_set in config["variable_sets"].values():
         for entry in variable_set["variables"]:
             if isinstance(entry, dict):
@@ -271,6 +278,7 @@ def test_every_command_names_targets_and_options_that_there_are() -> None:
             re.MULTILINE,
         )
     )
+    rules |= {*built_in(), "dead_units"}
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     text = "\n".join(PAGES.values())
     lines = "\n".join([*fenced(text, "bash"), *re.findall(r"`([^`\n]+)`", text)])
@@ -326,3 +334,21 @@ def test_no_document_names_a_machine_or_a_package_host(path: Path) -> None:
     known = {"arxiv.org", "keepachangelog.com", "semver.org", "json-schema.org"}
     assert hosts <= known
     assert "index-url" not in text
+
+
+def test_every_analysis_is_named_with_its_question() -> None:
+    for entry in built_in().values():
+        assert f"| `{entry.name}` | {entry.question} |" in CONFIG_README
+
+
+def test_the_readme_s_own_analysis_has_a_table_a_picture_and_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "dead_units.py"
+    file.write_text(DEAD_UNITS)
+    entry = from_file("dead_units", file)
+    made = synthetic.source(synthetic.tree())
+    tables = {"units": checked(entry.table("units"), entry.compute(made)["units"])}
+    (picture,) = entry.pictures
+    assert [bar.get_width() for bar in entry.draw(picture, made, tables).axes[0].patches] == list(
+        tables["units"]["dead"]
+    )
+    assert re.fullmatch(r"\d+ of [\d,]+ units never change\.", entry.words(made, tables).answer)

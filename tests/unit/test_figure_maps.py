@@ -10,8 +10,10 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from variscope import figures
-from variscope.analyses.specialised import specialised_units
-from variscope.figures import heat_maps, style, unit_maps
+from variscope.analyses.specialised.compute import specialised_units
+from variscope.analyses.summary.figures import draw_estimates
+from variscope.figures import style
+from variscope.figures import units as sorted_units
 from variscope.indices.maps import leading_channels, map_over_channels
 from variscope.indices.reading import layers
 from variscope.indices.wording import interval_text, share_text
@@ -67,7 +69,7 @@ def test_summary_writes_undefined_cells_and_keeps_negative_numbers():
     figure = style.new_figure(2)
     ax = figure.subplots()
     nan = float("nan")
-    image, texts = heat_maps.draw_estimates(
+    image, texts = draw_estimates(
         ax,
         np.array([[nan, -0.02]]),
         np.array([[nan, -0.05]]),
@@ -164,7 +166,7 @@ def test_many_units_are_a_line_with_a_band():
     figure = style.new_figure(2)
     ax = figure.subplots()
     value = np.linspace(0, 0.5, 200)
-    drawn, units = unit_maps.draw_sorted(
+    drawn, units = sorted_units.draw_sorted(
         ax, value, value - 0.1, value + 0.1, style=style.VariableStyle("0", "o", "-")
     )
     np.testing.assert_array_equal(units, np.arange(200)[::-1])
@@ -174,7 +176,7 @@ def test_many_units_are_a_line_with_a_band():
 def test_a_variable_without_any_defined_unit_is_drawn_as_undefined():
     ax = style.new_figure(2).subplots()
     nan = np.full(5, np.nan)
-    drawn, units = unit_maps.draw_sorted(
+    drawn, units = sorted_units.draw_sorted(
         ax, nan, nan, nan, style=style.VariableStyle("0", "o", "-")
     )
     assert drawn == [] and len(units) == 0

@@ -10,8 +10,8 @@ from artists import DrawnCell, cells, pixels, segments
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from variscope import figures
+from variscope.analyses.pair_maps.figures import strip_limits
 from variscope.figures import grids
-from variscope.figures.map_triangles import strip_limits
 from variscope.indices.pairs import pair_map_over_channels, pair_places, separated_pairs
 
 NAMES = ("erasing", "rolling", "class", "image")

@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 from variscope import figures
-from variscope.analyses.specialised import specialised_units
-from variscope.figures import grids, lines, pair_triangles, style
+from variscope.analyses.convergence.figures import draw_half_widths
+from variscope.analyses.pairs.figures import pair_matrix
+from variscope.analyses.specialised.compute import specialised_units
+from variscope.figures import grids, style
 from variscope.indices.reading import layers
 from variscope.indices.wording import share_text
 from variscope.space import augmentations
@@ -164,7 +166,7 @@ def test_widths_of_zero_have_no_place_on_a_logarithmic_scale():
     ax = style.new_figure(2).subplots()
     steps = np.array([2.0, 3.0, 4.0])
     widths = np.array([[0.4, 0.0], [0.3, 0.0], [0.2, 0.0]])
-    drawn = lines.draw_half_widths(ax, steps, widths, ["erasing", "part"])
+    drawn = draw_half_widths(ax, steps, widths, ["erasing", "part"])
     assert np.isnan(heights(drawn[1])).all()
     assert heights(drawn[-1])[-1] == pytest.approx(0.2)
 
@@ -205,7 +207,7 @@ def test_a_layer_without_any_index_leaves_gaps_and_no_error():
 def test_pairs_fill_the_upper_triangle_whatever_the_order_of_names():
     data = synthetic.dataset(variables=("erasing", "rolling", "class"))
     data = data.assign_coords(pair=["rolling:erasing", "erasing:class", "class:rolling"])
-    value, low, _ = pair_triangles.pair_matrix(data)
+    value, low, _ = pair_matrix(data)
     expected = data["S2_layer"].values
     np.testing.assert_array_equal(value[[0, 0, 1], [1, 2, 2]], expected)
     np.testing.assert_array_equal(low[[0, 0, 1], [1, 2, 2]], data["S2_layer_low"])

@@ -1,4 +1,4 @@
-"""The report page: its tables, its captions, and what it is safe against."""
+"""The report page: its tables, what it holds, and what it is safe against."""
 
 import html.parser
 import math
@@ -7,79 +7,80 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import synthetic
-import xarray as xr
-from variscope import figures, reporting
-from variscope.analyses.specialised import specialised_units
-from variscope.reporting import captions, page, sentences, tables
+from variscope import figures
+from variscope.analyses.registry import Table, built_in, integer, share, text
+from variscope.analyses.tables import checked
+from variscope.reporting import model, page
+from variscope.reporting.sheets import sheets_of
 
-NAMES = ("erasing", "rolling", "class")
 NAN = math.nan
 
-
-def around(value: float, half: float = 0.02) -> tuple[float, float, float]:
-    return value, value - half, value + half
+# Tables
 
 
-def made(layers: dict[str, list[tuple[float, float, float]]], **more: Any) -> xr.DataTree:
-    """A study of Shapley effects, given layer by layer."""
-    return synthetic.layer_study({k: {"shapley": v} for k, v in layers.items()}, NAMES, **more)
-
-
-# Captions and tables
-
-
-@pytest.mark.parametrize("kind", sorted(page.TITLES))
-def test_every_kind_of_picture_has_a_caption(kind):
-    text = captions.caption(kind, index="ST", level="90 %")
-    assert len(text) > 80 and "{" not in text
-
-
-def test_tables_of_shares_have_a_row_a_layer_and_the_main_index_first():
-    tree = made({"a": [around(0.3), (NAN, NAN, NAN), around(0.1)]})
-    table, of_groups = tables.share_tables(tree)
-    assert (table["index"], of_groups["index"]) == ("shapley", "shapley_group")
-    assert table["variables"] == list(NAMES)
-    assert table["rows"][0][1][0].value == 0.3 and table["rows"][0][1][1] is None
-    found = tables.share_tables(synthetic.tree())
-    assert [t["index"] for t in found] == ["shapley", "shapley_group", "S1", "ST"]
-    assert found[1]["variables"] == ["all_augmentations", "image_identity"]
-    assert [t["index"] for t in tables.share_tables(synthetic.tree(star=True))] == ["S1", "ST"]
-
-
-def test_units_are_counted_with_their_shapes():
-    rows = tables.unit_table(synthetic.study({"a": synthetic.dataset("a", size=(4, 3, 3))}))
-    assert rows == [
-        {
-            "layer": "a",
-            "shape": "4 * 3 * 3 (channel * y * x)".replace("*", "\N{MULTIPLICATION SIGN}"),
-            "units": 36,
-            "fine": 32,
-            "constant": 4,
-            "not_finite": 0,
-        }
+def test_a_tidy_table_is_laid_out_as_a_grid_with_a_sheet_for_each_index():
+    entry = built_in()["summary"].table("shares")
+    found = built_in()["summary"].compute(synthetic.source(synthetic.tree()))["shares"]
+    sheets = sheets_of(entry, checked(entry, found), "net/summary.csv")
+    assert [sheet.caption.split(" (")[0].rsplit(": ")[1] for sheet in sheets] == [
+        "shapley",
+        "shapley_group",
+        "S1",
+        "ST",
     ]
+    first = sheets[0]
+    layers = ["conv1", "conv2", "conv3", "pool", "scores"]
+    assert [row[0].text for row in first.rows] == layers
+    assert first.header[:3] == ["layer", "erasing", "sharpness"]
+    one = found[(found["index"] == "shapley") & (found["layer"] == "conv2")].iloc[1]
+    cell = first.rows[1][2]
+    assert float(cell.text) == pytest.approx(one["value"], abs=0.006)
+    assert cell.small.startswith(f"[{one['low']:.2f}")
+    assert "95 % interval over replicates" in first.caption and "n 8" in first.caption
 
 
-def test_a_table_of_units_read_back_as_text_gives_the_same_rows(tmp_path):
-    table = specialised_units(synthetic.tree(variables=("erasing",)))
-    table.loc[0, "S1"] = NAN
-    table.to_csv(tmp_path / "units.csv", index=False)
-    again = pd.read_csv(tmp_path / "units.csv", dtype=str, keep_default_na=False)
-    rows, first = tables.specialised_rows(again), tables.specialised_rows(table)
-    assert [row["share"] for row in rows] == [row["share"] for row in first]
-    assert math.isnan(rows[0]["S1"]) and rows[1]["S1"] == pytest.approx(first[1]["S1"])
+def test_other_tables_hold_their_rows_with_one_column_for_the_interval():
+    entry = Table(
+        name="t",
+        title="Things",
+        shown=2,
+        columns=(
+            text("variable", "its name"),
+            share("value", "how much"),
+            share("low", "lower"),
+            share("high", "upper"),
+            integer("n", "how many"),
+        ),
+    )
+    data = pd.DataFrame(
+        {
+            "variable": ["gaussian_blur", "hue", "hflip"],
+            "value": [0.25, NAN, 0.1],
+            "low": [0.2, NAN, 0.0],
+            "high": [0.3, NAN, 0.2],
+            "n": [4, 4, 4],
+        }
+    )
+    (sheet,) = sheets_of(entry, data, "a.csv")
+    assert sheet.header == ["variable", "value", "interval"] and sheet.caption == "Things (n 4)"
+    rows = [[cell.text for cell in row] for row in sheet.rows]
+    assert rows == [
+        ["gaussian blur", "0.25", "[0.20, 0.30]"],
+        ["hue", "\N{EN DASH}", "[undefined]"],
+    ]
+    assert (sheet.left, sheet.path) == (1, "a.csv")
+    assert sheets_of(replace(entry, shown=0), data) == sheets_of(entry, data[:0]) == []
 
 
 # The page
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory) -> reporting.Report:
+def report(tmp_path_factory: pytest.TempPathFactory) -> model.Report:
     """A report of one study with hostile names, and pictures of both kinds of file."""
     folder = tmp_path_factory.mktemp("pictures")
     tree = synthetic.study(
@@ -95,14 +96,17 @@ def report(tmp_path_factory) -> reporting.Report:
         ("moments", "conv2", figures.moments(tree["conv2"].to_dataset(), channels=2)),
     ):
         svg, png, _ = figures.save(figure, folder / f"{kind}-{layer_name}")
-        found.append(reporting.Picture(kind=kind, layer=layer_name, svg=svg, png=png))
-    study = reporting.Study(
+        caption = f"How {kind} is read."
+        found.append(
+            model.Picture(kind=kind, title=kind, caption=caption, of=layer_name, svg=svg, png=png)
+        )
+    study = model.Study(
         model="net<script>alert(1)</script>",
         variable_set="spatial",
         design="cycle",
-        tree=tree,
+        layers=["conv1", "conv2"],
         variables=[
-            reporting.VariableRow(
+            model.VariableRow(
                 name="erasing",
                 kind="augmentation",
                 factors=4,
@@ -110,24 +114,48 @@ def report(tmp_path_factory) -> reporting.Report:
                 apply="always",
             )
         ],
-        pictures=found,
-        accuracy=reporting.Accuracy(top1=0.7, low=0.6, high=0.8, images=90, classes=10),
-        specialised=specialised_units(tree),
+        accuracy=model.Accuracy(top1=0.7, low=0.6, high=0.8, images=90, classes=10),
     )
-    return reporting.Report(
+    entry = built_in()["summary"]
+    tables = {
+        name: checked(entry.table(name), data)
+        for name, data in entry.compute(synthetic.source(tree)).items()
+    }
+    words = entry.words(synthetic.source(tree), tables)
+    part = model.Part(
+        name="net, spatial set",
+        headline=words.headline,
+        answer=words.answer,
+        more=words.more,
+        control=words.control,
+        pictures=found[:1],
+        sheets=[
+            sheet for name, data in tables.items() for sheet in sheets_of(entry.table(name), data)
+        ],
+    )
+    again = replace(part, name="net, color set", headline="")
+    return model.Report(
         experiment="a & b",
         seed=7,
-        data=reporting.Data(
+        data=model.Data(
             name="folder",
             description="Photographs.",
             image_size="64 x 64 pixels",
-            classes=[reporting.ClassCount(name="<b>cat</b>", images={"valid": 3, "train": 40})],
+            classes=[model.ClassCount(name="<b>cat</b>", images={"valid": 3, "train": 40})],
             notes=["1 image could not be read & was left out."],
         ),
         studies=[study],
+        sections=[
+            model.Section(
+                name="summary", title="What layers do", question="What?", parts=[part, again]
+            )
+        ],
+        layers=[
+            model.Layers(study=study.name, layers=[("conv1", found[1:2]), ("conv2", found[2:])])
+        ],
         configuration="experiment: 'a & b'  # </pre><script>",
         plan=[
-            reporting.PlanRow(
+            model.PlanRow(
                 study="net",
                 evaluations=9216,
                 not_evaluated=1200,
@@ -137,8 +165,8 @@ def report(tmp_path_factory) -> reporting.Report:
             )
         ],
         timings=[
-            reporting.TimingRow(stage="evaluate", seconds=63.0, bytes=3e9, images_per_second=145),
-            reporting.TimingRow(stage="indices", seconds=12.0),
+            model.TimingRow(stage="evaluate", seconds=63.0, bytes=3e9, images_per_second=145),
+            model.TimingRow(stage="indices", seconds=12.0),
         ],
         versions={"variscope": "0.1.0"},
         digests={"estimators": "0f3a"},
@@ -175,7 +203,7 @@ class Page(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def built(report) -> Page:
-    return Page(reporting.build(report))
+    return Page(page.build(report))
 
 
 def test_names_and_texts_of_users_are_escaped(built):
@@ -204,18 +232,21 @@ def test_every_link_within_the_page_has_its_anchor(built):
     links = [attrs["href"] for tag, attrs in built.tags if tag == "a"]
     inside = {link[1:] for link in links if link.startswith("#")}
     assert inside and inside <= set(anchors)
-    assert {"short", "asked", "cost", "provenance", "words", "cite", "rerun"} <= inside
-
-
-def test_two_studies_of_one_name_have_anchors_of_their_own(report):
-    twice = Page(reporting.build(replace(report, studies=[report.studies[0]] * 2)))
-    anchors = [attrs["id"] for _, attrs in twice.tags if "id" in attrs]
-    assert len(anchors) == len(set(anchors))
+    assert {
+        "short",
+        "summary",
+        "layers-1",
+        "cost",
+        "provenance",
+        "words",
+        "cite",
+        "rerun",
+    } <= inside
 
 
 def test_pictures_are_inlined_with_words_for_those_who_cannot_see_them(built):
     shown = [attrs for tag, attrs in built.tags if tag == "img"]
-    assert len(shown) == 3
+    assert len(shown) == 4
     for attrs in shown:
         assert attrs["src"].startswith(("data:image/svg+xml;base64,", "data:image/png;base64,"))
         assert attrs["alt"] and int(attrs["width"]) == pytest.approx(672, abs=1)
@@ -223,14 +254,23 @@ def test_pictures_are_inlined_with_words_for_those_who_cannot_see_them(built):
 
 
 def test_how_to_read_a_kind_of_picture_is_said_once(built):
-    assert built.text.count("since a mean near 0 makes it arbitrarily large") == 1
-    assert built.text.count("Read as for layer conv1.") == 1
+    assert built.text.count("How depth is read.") == 1
+    assert built.text.count("How moments is read.") == 1
+
+
+def test_the_first_screen_answers_before_anything_else(report, built):
+    headline = report.sections[0].parts[0].headline
+    assert headline
+    text = re.sub(r"\s+", " ", built.text)
+    assert text.index(headline) < text.index("What?")
+    assert text.count(headline) == 2  # the second study of this fixture has the same answer
 
 
 def test_the_page_holds_what_a_reader_needs(report, built):
     text = re.sub(r"\s+", " ", built.text)
     for words in (
-        *(page.prose(sentence) for sentence in sentences.answer(report.studies[0].tree)),
+        *(page.prose(sentence) for sentence in report.sections[0].parts[0].more),
+        page.prose(report.sections[0].parts[0].control),
         "9,216 evaluations of the networks were planned. 1,200 further rows of the designs repeat",
         "1 min 15 s",
         "3.2 GB",
@@ -245,48 +285,38 @@ def test_the_page_holds_what_a_reader_needs(report, built):
         assert re.sub(r"\s+", " ", words) in text, words
 
 
-def test_every_specialised_unit_is_in_the_table_with_its_reason(report, built):
-    text = re.sub(r"\s+", " ", built.text)
-    for reason in report.studies[0].specialised["reason"]:
-        assert re.sub(r"\s+", " ", page.prose(reason)) in text
-
-
 def test_the_smallest_report_can_be_built():
-    tree = made({"a": [(NAN, NAN, NAN)] * 3})
-    study = reporting.Study(model="m", variable_set="s", design="cycle", tree=tree, variables=[])
-    data = reporting.Data(name="d", description="", image_size="8 x 8 pixels", classes=[])
-    small = reporting.Report(
-        experiment="e", seed=0, data=data, studies=[study], configuration="seed: 0"
-    )
-    built = Page(reporting.build(small))
-    assert "Nothing was recorded." in built.text and "undefined" in built.text
+    study = model.Study(model="m", variable_set="s", design="cycle", variables=[])
+    data = model.Data(name="d", description="", image_size="8 x 8 pixels", classes=[])
+    small = model.Report(experiment="e", seed=0, data=data, studies=[study])
+    assert "Nothing was recorded." in Page(page.build(small)).text
 
 
 def test_a_report_without_studies_is_refused(report):
     with pytest.raises(ValueError, match="a report needs one study at least"):
-        reporting.build(replace(report, studies=[]))
+        page.build(replace(report, studies=[]))
 
 
 def test_a_picture_without_files_is_refused_by_its_kind():
     with pytest.raises(ValueError, match="picture 'maps' names no file"):
-        page.shown(reporting.Picture(kind="maps"))
+        page.shown(model.Picture(kind="maps", title="Maps"))
 
 
 def test_the_lighter_of_two_files_is_taken(tmp_path):
     svg, png = tmp_path / "a.svg", tmp_path / "a.png"
     png.write_bytes(b"small")
     svg.write_text("<svg/>")
-    both = reporting.Picture(kind="maps", svg=svg, png=png)
+    both = model.Picture(kind="maps", title="Maps", svg=svg, png=png)
     assert str(page.shown(both)["source"]).startswith("data:image/svg")
     svg.write_text("<svg>" + " " * page.LARGEST_SVG + "</svg>")
     assert str(page.shown(both)["source"]).startswith("data:image/png")
-    alone = reporting.Picture(kind="maps", svg=svg)
+    alone = model.Picture(kind="maps", title="Maps", svg=svg)
     assert str(page.shown(alone)["source"]).startswith("data:image/svg")
 
 
 def test_what_a_variable_is_drawn_from_is_always_said():
-    def row(name: str, kind: str, bounds: str = "") -> reporting.VariableRow:
-        return reporting.VariableRow(name=name, kind=kind, factors=1, bounds=bounds, apply="")
+    def row(name: str, kind: str, bounds: str = "") -> model.VariableRow:
+        return model.VariableRow(name=name, kind=kind, factors=1, bounds=bounds, apply="")
 
     assert page.drawn_from(row("hue", "augmentation", "factor 0 to 1")) == "factor 0 to 1"
     assert page.drawn_from(row("hflip", "augmentation")).startswith("nothing to draw but whether")
@@ -301,9 +331,9 @@ def test_intervals_and_percentages_do_not_break_over_lines():
 
 
 def test_writing_is_whole_or_absent_and_repeatable(report, tmp_path):
-    first = reporting.write(report, tmp_path / "deep" / "report.html").read_bytes()
+    first = page.write(report, tmp_path / "deep" / "report.html").read_bytes()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report.html"]
-    assert reporting.write(report, tmp_path / "deep" / "report.html").read_bytes() == first
+    assert page.write(report, tmp_path / "deep" / "report.html").read_bytes() == first
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -311,7 +341,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to open the page with")
 def test_the_page_never_scrolls_sideways(report, tmp_path):
-    reporting.write(report, tmp_path / "report.html")
+    page.write(report, tmp_path / "report.html")
     widths = (400, 700, 1100, 1400)
     frames = "".join(
         f'<iframe width="{w}" height="900" src="report.html"></iframe>' for w in widths

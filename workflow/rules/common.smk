@@ -1,6 +1,7 @@
 # What the rules share: the checked experiment, its paths, and small functions of wildcards.
 import os
 import sys
+from math import ceil
 from pathlib import Path
 
 from snakemake.utils import update_config
@@ -13,6 +14,7 @@ sys.path.insert(0, str(WORKFLOW))
 from variscope.study.config import typed
 from variscope.study.digest import value_digest
 from variscope.errors import UserError
+from variscope.stores.atomic import new_file
 from variscope.study.experiment import (
     Experiment,
     numbers_digest,
@@ -20,7 +22,6 @@ from variscope.study.experiment import (
     share_package,
 )
 from variscope.study.jobs import WORKFLOW_PROCESS, hold
-from variscope.study.plan import LAYER_PICTURES, STUDY_PICTURES
 from variscope.study.sharding import NAMES as SHARDS, Shard
 
 # Snakemake starts scripts by the interpreter's path, unquoted.
@@ -120,27 +121,12 @@ def every(pattern, **fixed):
     return list(dict.fromkeys(filled))
 
 
-def study_figure(kind):
-    """A picture of all layers, for Snakemake's own report as well."""
-    return report(
-        f"{STUDY}/figures/{kind}.svg",
-        caption=f"../report/{kind}.rst",
-        category="{model}",
-        subcategory="{set}",
-        labels={"figure": kind, "design": "{design}"},
-    )
-
-
-def layer_figures(kind):
-    """A folder with one picture per layer."""
-    return report(
-        directory(f"{STUDY}/figures/{kind}"),
-        patterns=["{layer}.svg"],
-        caption=f"../report/{kind}.rst",
-        category="{model}",
-        subcategory="{set}",
-        labels={"figure": f"{kind} of {{layer}}", "design": "{design}"},
-    )
+def indices_of(study):
+    """The estimated layers of a study."""
+    return [
+        STUDY.format(model=study.model, set=study.variable_set, design=study.design)
+        + "/indices"
+    ]
 
 
 GPU = 1 if EXPERIMENT.found["device"] == "cuda" else 0

@@ -5,7 +5,7 @@
 
 if STORAGE == "activations":
 
-    rule moments:
+    rule sums:
         input:
             f"{STUDY}/activations/{{shard}}",
         output:
@@ -60,38 +60,9 @@ rule estimate:
         "../scripts/estimate.py"
 
 
-rule summary:
-    input:
-        lambda wildcards: every(
-            f"{STUDY}/indices", model=wildcards.model, variable_set=wildcards.set
-        ),
-    output:
-        report(
-            f"{SET}/summary.csv",
-            caption="../report/table.rst",
-            category="{model}",
-            subcategory="{set}",
-            labels={"table": "summary"},
-        ),
-    log:
-        f"{RESULTS}/logs/summary-{{model}}-{{set}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/summary-{{model}}-{{set}}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=doubled(1000),
-        runtime=60,
-    params:
-        code=script_digest("summary"),
-    script:
-        "../scripts/summary.py"
-
-
 rule indices:
     input:
         every(f"{STUDY}/indices"),
-        every(f"{SET}/summary.csv"),
 
 
 rule plan:

@@ -7,12 +7,11 @@ rule page:
     input:
         images=rules.images.output.summary,
         accuracy=every(f"{RESULTS}/{{model}}/accuracy.json"),
-        indices=every(f"{STUDY}/indices"),
-        specialised=every(f"{STUDY}/analyses/specialised.csv"),
-        figures=every(f"{STUDY}/figures/summary.svg"),
-        maps=every(f"{STUDY}/figures/maps"),
-        samples=every(f"{RESULTS}/inputs/samples/{{set}}.svg"),
-        summary=every(f"{SET}/summary.csv"),
+        analyses=[
+            path
+            for chosen in EXPERIMENT.analyses
+            for path in files_of(chosen.analysis)
+        ],
         cost=[
             f"{STUDY}/cost/{shard.name}.json".format(
                 model=study.model, set=study.variable_set, design=study.design
@@ -45,7 +44,10 @@ rule page:
             "images": EXPERIMENT.dataset["listing"],
             "code": numbers_digest(STORAGE),
         },
-        code=script_digest("page"),
+        # The entries' titles, captions and columns are on the page.
+        code=script_digest(
+            "page", *(chosen.analysis.entry_file for chosen in EXPERIMENT.analyses)
+        ),
     script:
         "../scripts/page.py"
 

@@ -17,7 +17,13 @@ with job(snakemake.log[0]):
     experiment = Experiment.again(snakemake.config, Path.cwd(), cache)
     config = dict(experiment.config)
     folder = Path(snakemake.output.page).parent
-    report = gather(config, experiment.found, folder, snakemake.params.digests)
+    report = gather(
+        config,
+        experiment.found,
+        folder,
+        snakemake.params.digests,
+        [chosen.analysis for chosen in experiment.analyses],
+    )
     with new_file(snakemake.output.config) as file:
         file.write_text(yaml.safe_dump(config, sort_keys=False))
     with new_file(snakemake.output.page) as file:

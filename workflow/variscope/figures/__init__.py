@@ -1,30 +1,28 @@
-"""Pictures of a study: arrays and named dimensions in, matplotlib figures out.
+"""What the pictures of analyses share: style, grids, maps, and how figures are saved.
 
-`draw_...` functions draw on axes and return what they drew; the functions here build whole figures
-from the DataTree (or one layer's Dataset) that `variscope.decompose` returns. Nothing is estimated
-here, and pyplot's state is not touched.
+The pictures themselves stand with their analyses, ``analyses/<name>/figures.py``. They can be had
+from here by name all the same, as `variscope.figures.summary`: arrays and named dimensions in,
+matplotlib figures out. Nothing is estimated by a picture, and pyplot's state is not touched.
 """
 
-from variscope.figures.heat_maps import summary
-from variscope.figures.lines import comparison, convergence, depth
-from variscope.figures.map_triangles import pair_maps
-from variscope.figures.moment_maps import moments
-from variscope.figures.pair_triangles import pairs
-from variscope.figures.sample_images import samples
-from variscope.figures.specialised_units import specialised
-from variscope.figures.style import save
-from variscope.figures.unit_maps import maps
+from __future__ import annotations
 
-__all__ = [
-    "comparison",
-    "convergence",
-    "depth",
-    "maps",
-    "moments",
-    "pair_maps",
-    "pairs",
-    "samples",
-    "save",
-    "specialised",
-    "summary",
-]
+import importlib
+from typing import Any
+
+from variscope.figures.style import save
+
+# Function of each picture that people call: where it stands.
+_PICTURES = {
+    name: f"variscope.analyses.{name}.figures"
+    for name in ("comparison", "convergence", "depth", "maps", "moments", "pair_maps", "pairs",
+                 "samples", "specialised", "summary")
+}  # fmt: skip
+
+__all__ = [*_PICTURES, "save"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PICTURES:
+        return getattr(importlib.import_module(_PICTURES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -176,8 +176,8 @@ def save(figure: Figure, path_without_suffix: str | Path) -> tuple[Path, Path, P
 
     Text stays text: it is found, copied, and edited where fonts are at hand (PDF brings its own).
     The same figure gives the same bytes: SVG identifiers are salted with a constant and no date is
-    written. Each file is written beside its place and renamed, so it is whole or absent. Missing
-    folders are made.
+    written. Each file is written beside its place and renamed, so it
+    is whole or absent. Missing folders are made.
     """
     base = Path(path_without_suffix)
     written = []

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from variscope.analyses.registry import Analysis
+from variscope.analyses.registry import Picture as Entry
+from variscope.analyses.tables import read_table
+from variscope.analyses.words import Words
 from variscope.estimators import proportion
 from variscope.inputs.axes import file_name
-from variscope.reporting.page import (
+from variscope.reporting.model import (
     Accuracy,
     AgreementRow,
     Answered,
     AnswerRow,
     ClassCount,
     Data,
+    Layers,
+    Part,
     Picture,
     PlanRow,
     Report,
+    Section,
     Study,
     TimingRow,
     VariableRow,
 )
-from variscope.stores.results import read_study
-from variscope.study.plan import LAYER_PICTURES, MIB, STUDY_PICTURES, Plan, StudyPlan
+from variscope.reporting.sheets import sheets_of
+from variscope.study.plan import MIB, Plan, StudyPlan
 from variscope.study.provenance import versions
+from variscope.vocabulary import INDEX_NAMES
 
 DATA_NAMES = {
     "photographs": "Bundled photographs",
@@ -56,6 +65,7 @@ def gather(
     found: Mapping[str, Any],
     results: Path,
     digests: Mapping[str, str],
+    analyses: Sequence[Analysis] = (),
 ) -> Report:
     """Read the results of an experiment into what its page is made from.
 
@@ -64,18 +74,27 @@ def gather(
         found: by the preflight.
         results: the experiment's folder.
         digests: of the images and of the code.
+        analyses: that are on, in the order of the page.
     """
     plan = Plan.of(config, found, results)
+    level = f"{100 * config['confidence_level']:g} %"
+    sections, appendix = [], []
+    for analysis in analyses:
+        whole = _section(analysis, plan, results, level)
+        front = _without_appendix(analysis, whole)
+        if any(part.answer or part.pictures for part in front.parts):
+            sections.append(front)
+        elif any(part.pictures or part.sheets for part in whole.parts):
+            appendix.append(whole)
     return Report(
         experiment=config["experiment"],
         data=_data(config, json.loads((results / "inputs" / "images.json").read_text())),
         studies=[_study(study, config, found, results) for study in plan.studies],
+        sections=sections,
+        appendix=appendix,
+        layers=list(_layers(analyses, plan, results, level)),
         configuration=yaml.safe_dump(dict(config), sort_keys=False),
         seed=config["seed"],
-        pictures=[
-            _picture("samples", results / "inputs" / "samples" / name, title=f"Samples, {name} set")
-            for name in config["variable_sets"]
-        ],
         plan=[
             PlanRow(
                 study=f"{study.model}, {study.variable_set}, {study.design}",
@@ -87,7 +106,7 @@ def gather(
             )
             for study in plan.studies
         ],
-        timings=list(_timings(plan, results)),
+        timings=list(_timings(plan, results, analyses)),
         versions=versions(),
         digests=digests,
         commands={
@@ -98,6 +117,111 @@ def gather(
         },
         citations=CITATIONS,
         bibtex=BIBTEX % versions()["variscope"],
+    )
+
+
+def _section(analysis: Analysis, plan: Plan, results: Path, level: str) -> Section:
+    """Read what an analysis left of each study, set or model that it is about."""
+    parts: dict[Path, Part] = {}
+    for study in plan.studies:
+        names = {
+            "study": (study.model, study.variable_set, study.design),
+            "set": (study.model, study.variable_set),
+            "model": (study.model,),
+            "experiment": (),
+        }[analysis.scope]
+        folder = results.joinpath(*names)
+        if folder not in parts:
+            parts[folder] = _part(analysis, plan, study, folder, results, level)
+    return Section(
+        name=analysis.name,
+        title=analysis.title,
+        question=analysis.question,
+        parts=list(parts.values()),
+    )
+
+
+def _part(
+    analysis: Analysis, plan: Plan, study: StudyPlan, folder: Path, results: Path, level: str
+) -> Part:
+    words = Words(answer="")
+    if analysis.has_words:
+        words = Words.read(folder / analysis.words_path)
+    sheets = []
+    for table in analysis.tables:
+        if table.shown:
+            path = folder / analysis.table_path(table)
+            shown = path.relative_to(results).as_posix()
+            sheets += sheets_of(table, read_table(path, table), shown)
+    pictures = []
+    for picture in analysis.pictures:
+        base = folder / analysis.picture_path(picture)
+        if picture.of == "all":
+            pictures.append(_picture(picture, base, study, level))
+        elif picture.of == "set":
+            sets = dict.fromkeys(one.variable_set for one in plan.studies)
+            pictures += [_picture(picture, base / name, study, level, name) for name in sets]
+    return Part(
+        name=_part_name(analysis, plan, study),
+        headline=words.headline,
+        answer=words.answer,
+        more=words.more,
+        control=words.control,
+        pictures=pictures,
+        sheets=sheets,
+    )
+
+
+def _without_appendix(analysis: Analysis, section: Section) -> Section:
+    """Leave the pictures out that stand in the appendix alone."""
+    behind = {picture.name for picture in analysis.pictures if picture.appendix}
+    parts = []
+    for part in section.parts:
+        pictures = [picture for picture in part.pictures if picture.kind not in behind]
+        parts.append(replace(part, pictures=pictures))
+    return replace(section, parts=parts)
+
+
+def _part_name(analysis: Analysis, plan: Plan, study: StudyPlan) -> str:
+    if analysis.scope == "experiment":
+        return ""
+    if analysis.scope == "model":
+        return study.model
+    name = f"{study.model}, {study.variable_set} set"
+    several = len({one.design for one in plan.studies}) > 1
+    return f"{name}, {study.design}" if several and analysis.scope == "study" else name
+
+
+def _layers(
+    analyses: Sequence[Analysis], plan: Plan, results: Path, level: str
+) -> Iterator[Layers]:
+    """Yield each study's pictures of layers, for the appendix."""
+    entries = [(a, p) for a in analyses for p in a.pictures if p.of == "layer"]
+    for study in plan.studies if entries else ():
+        folder = results / study.model / study.variable_set / study.design
+        by_layer = []
+        for layer in study.layers:
+            pictures = []
+            for analysis, entry in entries:
+                base = folder / analysis.picture_path(entry) / file_name(layer.name)
+                if base.parent.joinpath(f"{base.name}.png").is_file():
+                    pictures.append(_picture(entry, base, study, level, layer.name))
+            by_layer.append((layer.name, pictures))
+        yield Layers(
+            study=f"{study.model}, {study.variable_set} set, {study.design}", layers=by_layer
+        )
+
+
+def _picture(entry: Entry, base: Path, study: StudyPlan, level: str, of: str = "") -> Picture:
+    svg, png = (base.parent / f"{base.name}{suffix}" for suffix in (".svg", ".png"))
+    caption = entry.caption.format(index=INDEX_NAMES[study.main_index], level=level)
+    return Picture(
+        kind=entry.name,
+        title=entry.title,
+        caption=caption[:1].upper() + caption[1:],
+        svg=svg,
+        png=png,
+        of=of,
     )
 
 
@@ -134,8 +258,6 @@ def _study(
     plan: StudyPlan, config: Mapping[str, Any], found: Mapping[str, Any], results: Path
 ) -> Study:
     folder = results / plan.model / plan.variable_set / plan.design
-    specialised = folder / "analyses" / "specialised.csv"
-    layers = [layer.name for layer in plan.layers]
     model = config["models"][plan.model]
     described = [
         f"{model['factory']}, {found['models'][plan.model]['parameters']:,} parameters",
@@ -143,23 +265,16 @@ def _study(
         *found["models"][plan.model]["notes"],
         *_computation(folder, config["evaluation"]["precision"]),
     ]
-    pictures = [_picture(kind, folder / "figures" / kind) for kind in STUDY_PICTURES]
-    pictures += [
-        _picture(kind, folder / "figures" / kind / file_name(layer), layer=layer)
-        for layer in layers
-        for kind in LAYER_PICTURES
-    ]
     measured = json.loads((results / plan.model / "accuracy.json").read_text())
     return Study(
         model=plan.model,
         variable_set=plan.variable_set,
         design=plan.design,
-        tree=read_study(folder / "indices"),
         variables=[
             _variable(variable, config["variable_sets"][plan.variable_set])
             for variable in found["variable_sets"][plan.variable_set]["variables"]
         ],
-        pictures=pictures,
+        layers=[layer.name for layer in plan.layers],
         accuracy=_accuracy(measured, config["confidence_level"]),
         answered=_answered(
             measured,
@@ -169,9 +284,6 @@ def _study(
             found["dataset"]["summary"]["labelled"],
         ),
         model_description="; ".join(described),
-        specialised=pd.read_csv(
-            specialised, dtype={"layer": str, "unit": str}, keep_default_na=False
-        ),
     )
 
 
@@ -254,7 +366,7 @@ def _answered(
 
 def _computation(folder: Path, precision: str) -> Iterator[str]:
     """Yield what evaluated, and what a reduced precision adds: the largest share of variance."""
-    costs = [json.loads(path.read_text()) for path in sorted((folder / "cost").glob("*.json"))]
+    costs = [json.loads(path.read_text()) for path in sorted((folder / "cost").rglob("*.json"))]
     yield "evaluated on " + ", ".join(sorted({cost["device"] for cost in costs}))
     shares = [(share, name) for c in costs for name, share in c.get("noise_floor", {}).items()]
     if shares:
@@ -265,12 +377,7 @@ def _computation(folder: Path, precision: str) -> Iterator[str]:
         )
 
 
-def _picture(kind: str, base: Path, layer: str = "", title: str = "") -> Picture:
-    svg, png = (base.parent / f"{base.name}{suffix}" for suffix in (".svg", ".png"))
-    return Picture(kind=kind, svg=svg, png=png, layer=layer, title=title)
-
-
-def _timings(plan: Plan, results: Path) -> Iterator[TimingRow]:
+def _timings(plan: Plan, results: Path, analyses: Sequence[Analysis]) -> Iterator[TimingRow]:
     """Yield what each stage took: from the jobs' own measurements and the sizes on the disk."""
     train = sum(map(_seconds, (results / "benchmarks").glob("train-*.tsv")))
     if train:
@@ -278,7 +385,7 @@ def _timings(plan: Plan, results: Path) -> Iterator[TimingRow]:
     for study in plan.studies:
         name = f"{study.model}-{study.variable_set}-{study.design}"
         folder = results / study.model / study.variable_set / study.design
-        costs = [json.loads(path.read_text()) for path in (folder / "cost").glob("*.json")]
+        costs = [json.loads(path.read_text()) for path in (folder / "cost").rglob("*.json")]
         seconds = sum(cost["seconds"] for cost in costs)
         yield TimingRow(
             stage="evaluate",
@@ -287,14 +394,24 @@ def _timings(plan: Plan, results: Path) -> Iterator[TimingRow]:
             bytes=sum(cost["bytes"] for cost in costs),
             images_per_second=sum(cost["evaluations"] for cost in costs) / max(seconds, 1e-9),
         )
-        for stage in ("moments", "indices"):
+        for stage in ("sums", "indices"):
             files = list((results / "benchmarks").glob(f"{stage}-{name}*.tsv"))
-            size = sum(f.stat().st_size for f in (folder / stage).rglob("*") if f.is_file())
+            size = sum(
+                f.stat().st_size
+                for f in (folder / {"sums": "moments"}.get(stage, stage)).rglob("*")
+                if f.is_file()
+            )
             if files:
                 seconds = sum(map(_seconds, files))
                 yield TimingRow(stage=stage, study=name, seconds=seconds, bytes=size)
-        drawn = (results / "benchmarks").glob(f"draw-{name}.tsv")
-        yield TimingRow(stage="figures", study=name, seconds=sum(map(_seconds, drawn)))
+    for analysis in analyses:
+        files = [
+            file
+            for step in ("compute", "present")
+            for file in (results / "benchmarks").glob(f"{analysis.name}_{step}*.tsv")
+        ]
+        if files:
+            yield TimingRow(stage=analysis.name, seconds=sum(map(_seconds, files)))
 
 
 def _seconds(benchmark: Path) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 from variscope.errors import UserError
 from variscope.inputs.images import listing_digest
 from variscope.stores.atomic import new_file
+from variscope.study.choosing import Chosen, chosen
 from variscope.study.config import complete, groups_of
 from variscope.study.digest import PACKAGE, code_digest, files_digest, value_digest
 from variscope.study.plan import Plan, StudyPlan
@@ -23,14 +24,16 @@ from variscope.study.plan import Plan, StudyPlan
 SCRIPTS = PACKAGE.parent / "scripts"
 
 
-def script_digest(name: str, *modules: str) -> str:
+def script_digest(name: str, *modules: str | Path) -> str:
     """Digest what a script of the workflow imports, and modules that it is told to load.
 
     Args:
         name: of the script, ``"train"``.
-        modules: files of the package, ``"study/shards/moments.py"``.
+        modules: files of the package, ``"study/shards/moments.py"``, or of the user's.
     """
-    return code_digest(SCRIPTS / f"{name}.py", *(PACKAGE / module for module in modules))
+    files = [(PACKAGE / module).resolve() for module in modules]
+    users = [file for file in files if not file.is_relative_to(PACKAGE.resolve())]
+    return code_digest(SCRIPTS / f"{name}.py", *files) + (files_digest(users) if users else "")
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Experiment:
     @classmethod
     def again(cls, config: Mapping[str, Any], folder: Path, cache: Path) -> Experiment:
         """As `open`, in a job of an experiment that runs: whether it fits is decided."""
-        completed = complete(config)
+        completed = complete(config, folder)
         # What was left out is open until the images are seen: class may not vary.
         sets = {
             name: {**one, "auxiliary": config["variable_sets"][name].get("auxiliary")}
@@ -88,6 +91,11 @@ class Experiment:
     def plan(self) -> Plan:
         """What will run."""
         return Plan.of(self.config, self.found, self.folder / "results" / self.config["experiment"])
+
+    @cached_property
+    def analyses(self) -> tuple[Chosen, ...]:
+        """The analyses that are on, in the order of the page."""
+        return chosen(self.config["analyses"], self.folder)
 
     @property
     def studies(self) -> tuple[StudyPlan, ...]:
@@ -178,7 +186,7 @@ def model_files_digest(model: Mapping[str, Any], folder: Path) -> str:
 
 
 # Settings that the preflight does not look at.
-_UNSEEN = ("confidence_level", "storage", "published")
+_UNSEEN = ("analyses", "confidence_level", "storage", "published")
 
 
 def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, Any]:

@@ -25,10 +25,6 @@ from variscope.responses.network.batches import batch_size_for
 from variscope.study.config import designs_of, groups_of
 from variscope.study.sharding import NAMES, Shard, plan_shards
 
-# The kinds of pictures: of a whole study, and of each of its layers.
-STUDY_PICTURES = ("summary", "depth", "comparison", "convergence", "pairs")
-LAYER_PICTURES = ("maps", "pair_maps", "moments", "specialised")
-
 MIB = 2**20
 GIB = 2**30
 
@@ -154,6 +150,11 @@ class StudyPlan:
             stage: (_TORCH_MB if stage == "evaluate" else _NUMPY_MB) + ceil(size / MIB)
             for stage, size in sizes.items()
         }
+
+    @property
+    def main_index(self) -> str:
+        """The index whose values are disjoint shares."""
+        return self.layout.indices[-1] if "shapley" in self.layout.indices else "S1"
 
     @property
     def layout(self) -> Layout:

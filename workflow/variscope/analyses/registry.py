@@ -1,0 +1,335 @@
+"""The registry of analyses: what an entry says of itself, and how entries are found.
+
+An analysis is a folder of this package with an entry in its ``__init__.py``, or a file of the
+user's. Everything that the workflow needs to know of it stands in the entry: rules, the page,
+Snakemake's own report, the documents and the plan are made from it. Importing entries is cheap:
+what computes and draws is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import keyword
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, Protocol
+
+from variscope.errors import UserError
+
+Scope = Literal["study", "set", "model", "experiment"]
+SCOPES: tuple[Scope, ...] = ("study", "set", "model", "experiment")
+
+# Names of rules that are no analyses, and of folders beside those of models and sets.
+RESERVED = ("accuracy", "all", "analyses", "default", "estimate", "evaluate", "figures", "images",
+            "indices", "page", "plan", "precision", "report", "sums", "train")  # fmt: skip
+
+# The modules of an analysis' folder, and what each may hold; a user's file holds all of it.
+PARTS_OF_FOLDER = ("compute", "figures", "words")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: in the file's header.
+        meaning: for the documents and the page, without a full stop.
+        kind: ``"text"``, ``"integer"`` or ``"number"``.
+        unit: of a number: ``"share"`` (of variance), ``"1"``, ``"s"`` and so on.
+    """
+
+    name: str
+    meaning: str
+    kind: Literal["text", "integer", "number"] = "number"
+    unit: str = "1"
+
+
+def text(name: str, meaning: str) -> Column:
+    """Return a column of text."""
+    return Column(name=name, meaning=meaning, kind="text")
+
+
+def integer(name: str, meaning: str) -> Column:
+    """Return a column of counts or numbers of things."""
+    return Column(name=name, meaning=meaning, kind="integer")
+
+
+def number(name: str, meaning: str, unit: str = "1") -> Column:
+    """Return a column of numbers."""
+    return Column(name=name, meaning=meaning, unit=unit)
+
+
+def share(name: str, meaning: str) -> Column:
+    """Return a column of shares of variance, 1 for all of it."""
+    return number(name, meaning, "share")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of an analysis: tidy, one row an observation.
+
+    Attributes:
+        name: of the file, without ``.csv``.
+        title: for people.
+        columns: in the order of the file.
+        path: below the folder of the analysis' scope, where it is not
+            ``analyses/<analysis>/<name>.csv``.
+        grid: columns whose values become the rows and the columns of the table on the page; its
+            cells are then ``value [low, high]``.
+        sheets: the column by whose values the page makes several tables of it.
+        shown: rows on the page; the file holds all. 0: the table is not shown.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    path: str = ""
+    grid: tuple[str, str] | None = None
+    sheets: str = ""
+    shown: int = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture of an analysis, or a series of them.
+
+    Attributes:
+        name: of the file or, for a series, of its folder.
+        title: for people.
+        caption: how it is to be read; ``{index}`` and ``{level}`` are filled in.
+        of: ``"all"`` one picture of the scope; ``"layer"`` one for each layer of a study, ``"set"``
+            one for each variable set.
+        appendix: whether it stands in the page's appendix alone.
+    """
+
+    name: str
+    title: str
+    caption: str
+    of: Literal["all", "layer", "set"] = "all"
+    appendix: bool = False
+
+
+class Planned(Protocol):
+    """What a plan says of a study (`variscope.study.plan.StudyPlan`)."""
+
+    @property
+    def memory_mb(self) -> Mapping[str, int]:
+        """MiB of one job of each stage."""
+
+
+def memory_of_indices(study: Planned) -> float:
+    """Return MiB that the largest layer's indices take, joined and as they are drawn."""
+    return study.memory_mb["indices"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """An analysis: an entry of the registry.
+
+    Attributes:
+        name: of the folder, the target, and the key of the configuration.
+        title: for people.
+        question: what it asks, one sentence, for the page.
+        scope: of what one run of it is: a study (a model with a set under a design), a set of a
+            model, a model, or the whole experiment.
+        reads: what it needs: ``"indices"``; ``"images"``, ``"network"`` for those that open them;
+            ``"analysis:<name>"`` for the tables of another.
+        tables: that its `compute` gives, by name.
+        pictures: that its ``draw_<name>`` functions draw.
+        settings: its fragment of the schema: properties under ``analyses.<name>``.
+        memory: MiB of a job on a study.
+        place: where the page shows it; lower numbers come first.
+        file: of the module that holds everything, for an analysis of the user's.
+    """
+
+    name: str
+    title: str
+    question: str = ""
+    scope: Scope = "study"
+    reads: tuple[str, ...] = ("indices",)
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    memory: Callable[[Planned], float] = memory_of_indices
+    place: int = 100
+    file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name) or keyword.iskeyword(self.name):
+            raise ValueError(
+                f"name: found {self.name!r}; allowed: small letters, digits and _, beginning with "
+                "a letter"
+            )
+        if self.name in RESERVED or f"{self.name}_".startswith(("compute_", "present_")):
+            raise ValueError(f"name: found {self.name!r}, which the workflow itself uses")
+        if self.scope not in SCOPES:
+            raise ValueError(f"scope: found {self.scope!r}; allowed: {', '.join(SCOPES)}")
+        for what, entries in (("tables", self.tables), ("pictures", self.pictures)):
+            names = [entry.name for entry in entries]
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what}: found two of one name: {', '.join(names)}")
+        if self.scope != "study" and any(picture.of == "layer" for picture in self.pictures):
+            raise ValueError("pictures: one for each layer needs the scope study")
+
+    @property
+    def default(self) -> bool:
+        """Whether it is on where nobody names it: those that run no network."""
+        return not {"network", "paired"} & set(self.reads)
+
+    @property
+    def has_words(self) -> bool:
+        """Whether it says something in sentences."""
+        return self._find("words", "words") is not None
+
+    def columns(self, table: str) -> list[str]:
+        """Name the columns of a table, in order."""
+        return [column.name for column in self.table(table).columns]
+
+    def table(self, name: str) -> Table:
+        """Return a table by its name."""
+        return next(table for table in self.tables if table.name == name)
+
+    def table_path(self, table: Table) -> str:
+        """Return where a table stands, below the folder of the scope."""
+        return table.path or f"analyses/{self.name}/{table.name}.csv"
+
+    def picture_path(self, picture: Picture) -> str:
+        """Return where a picture stands, without its suffix; of a series, its folder."""
+        return f"analyses/{self.name}/{picture.name}"
+
+    @property
+    def words_path(self) -> str:
+        """Return where its sentences stand, below the folder of the scope."""
+        return f"analyses/{self.name}/words.json"
+
+    def compute(self, source: Any) -> Mapping[str, Any]:
+        """Return the tables, by name, as `pandas.DataFrame`."""
+        return self._call("compute", "compute", source)
+
+    def draw(self, picture: Picture, *arguments: Any) -> Any:
+        """Draw a picture, or one of a series.
+
+        Args:
+            picture: one of `pictures`.
+            arguments: the source and the tables; of a series before these the layer's dataset, or
+                the set's name.
+
+        Returns:
+            A matplotlib figure; of a series None where there is nothing to show.
+        """
+        return self._call("figures", f"draw_{picture.name}", *arguments)
+
+    def words(self, *arguments: Any) -> Any:
+        """Return what was found in sentences, `variscope.analyses.words.Words`."""
+        return self._call("words", "words", *arguments)
+
+    @property
+    def entry_file(self) -> Path:
+        """Return the file of the entry."""
+        return self.file or Path(__file__).parent / self.name / "__init__.py"
+
+    def modules(self, step: str) -> tuple[Path, ...]:
+        """Return the files that a step, ``"compute"`` or ``"present"``, runs."""
+        if self.file is not None:
+            return (self.file,)
+        folder = Path(__file__).parent / self.name
+        parts = ("compute",) if step == "compute" else ("figures", "words")
+        return tuple(path for part in parts if (path := folder / f"{part}.py").is_file())
+
+    def check(self) -> None:
+        """Raise a ValueError where a function is missing that the entry promises."""
+        wanted = [("compute", "compute")] if self.tables else []
+        wanted += [("figures", f"draw_{picture.name}") for picture in self.pictures]
+        for part, name in wanted:
+            if self._find(part, name) is None:
+                raise ValueError(f"there is no function {name}, which its entry promises")
+
+    def _call(self, part: str, name: str, *arguments: Any) -> Any:
+        function = self._find(part, name)
+        if function is None:
+            raise ValueError(f"analysis {self.name} has no function {name}")
+        return function(*arguments)
+
+    def _find(self, part: str, name: str) -> Callable[..., Any] | None:
+        if self.file is not None:
+            return getattr(load_file(self.file), name, None)
+        module = f"{__package__}.{self.name}.{part}"
+        if importlib.util.find_spec(module) is None:
+            return None
+        return getattr(importlib.import_module(module), name, None)
+
+
+@cache
+def built_in() -> dict[str, Analysis]:
+    """Return the entries of this package's folders by name, in the order of the page."""
+    found = []
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.ispkg:
+            entry = importlib.import_module(f"{__package__}.{module.name}").ANALYSIS
+            if entry.name != module.name:
+                raise ValueError(f"analyses/{module.name} holds the entry of {entry.name}")
+            found.append(entry)
+    return {entry.name: entry for entry in sorted(found, key=lambda e: (e.place, e.name))}
+
+
+def from_file(name: str, path: Path, shown: str = "") -> Analysis:
+    """Return the analysis of a user's file.
+
+    Args:
+        name: by which the configuration calls it.
+        path: of the file.
+        shown: the path as the configuration has it.
+
+    Raises:
+        UserError: there is no such file, it cannot be run, or it holds no proper entry.
+    """
+    shown = shown or str(path)
+    if not path.is_file():
+        raise UserError(f"analyses.{name}.file: found {shown!r}, where there is no file")
+    try:
+        module = load_file(path)
+    except Exception as error:
+        raise UserError(
+            f"analyses.{name}.file: {shown} cannot be run ({type(error).__name__}: {error})"
+        ) from error
+    entry = getattr(module, "ANALYSIS", None)
+    if not isinstance(entry, Analysis):
+        raise UserError(
+            f"analyses.{name}.file: {shown} defines no ANALYSIS = Analysis(...); "
+            "README.md shows one of twenty lines"
+        )
+    if entry.name != name:
+        raise UserError(
+            f"analyses.{name}.file: the entry in {shown} is named {entry.name!r}; use one name"
+        )
+    if entry.name in built_in():
+        raise UserError(f"analyses.{name}.file: {name} is the name of a built-in analysis")
+    made = Analysis(**{**vars(entry), "file": path})
+    try:
+        made.check()
+    except ValueError as error:
+        raise UserError(f"analyses.{name}.file: {shown}: {error}") from error
+    return made
+
+
+_LOADED: dict[tuple[Path, float], ModuleType] = {}
+
+
+def load_file(path: Path) -> ModuleType:
+    """Run a user's file as a module, once for each of its states."""
+    key = (path.resolve(), path.stat().st_mtime)
+    if key not in _LOADED:
+        spec = importlib.util.spec_from_file_location(f"variscope_user_{path.stem}", path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses of the file look themselves up
+        spec.loader.exec_module(module)
+        _LOADED[key] = module
+    return _LOADED[key]

@@ -1,0 +1,55 @@
+"""Small panels of a study's layers side by side, and legends below them."""
+
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from variscope.figures.style import (
+    SMALL,
+    labels,
+    new_figure,
+    variable_styles,
+)
+
+
+def panels(count: int, height: float, *, foot: float, label: str) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` panels, three in a row, the lowest of each column labelled."""
+    columns = min(3, count)
+    rows = -(-count // columns)
+    figure = new_figure(rows * height + foot)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    axes = list(grid.flat)
+    for k, ax in enumerate(axes[count:], start=count):
+        ax.set_visible(False)
+        axes[k - columns].tick_params(labelbottom=True)
+    for ax in axes[max(0, count - columns) : count]:
+        ax.set_xlabel(label, fontsize=SMALL)
+    return figure, axes[:count]
+
+
+def legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int) -> None:
+    """Put a legend below the panels."""
+    figure.legend(
+        handles,
+        names,
+        loc="outside lower center",
+        ncols=columns,
+        fontsize=SMALL,
+        frameon=False,
+        handlelength=2.2,
+        columnspacing=1.2,
+    )
+
+
+def variable_legend(figure: Figure, names: Sequence[str], extra: Sequence[Line2D] = ()) -> None:
+    """Name the variables' colours, and what else is drawn."""
+    styles = variable_styles(names)
+    handles = [
+        Line2D([], [], color=s.color, marker=s.marker, ls=s.linestyle, markersize=3.5, lw=1.2)
+        for s in (styles[name] for name in names)
+    ]
+    texts = labels(names) + [str(line.get_label()) for line in extra]
+    legend(figure, [*handles, *extra], texts, columns=min(6, len(texts)))

@@ -1,5 +1,7 @@
 """The pictures hold the numbers that they are given."""
 
+import re
+import warnings
 from unittest.mock import Mock
 
 import dense
@@ -339,6 +341,28 @@ def test_text_of_files_is_text(tree, tmp_path):
     svg, _, pdf = figures.save(figures.depth(tree), tmp_path / "depth")
     assert ">share of the layer&#39;s variance<" in svg.read_text().replace("'", "&#39;")
     assert b"/Type0" in pdf.read_bytes() and b"/Type3" not in pdf.read_bytes()  # fonts, not paths
+
+
+def test_a_pdf_has_the_letters_of_the_font_that_was_chosen(tmp_path, caplog):
+    def fonts(name: str) -> set[bytes]:
+        figure = style.new_figure(1)
+        figure.text(0.1, 0.2, "plain effect \N{MINUS SIGN}1 \u0431")
+        figure.text(0.1, 0.6, "bold", weight="bold")
+        pdf = figures.save(figure, tmp_path / name)[2]
+        return set(re.findall(rb"/BaseFont /[A-Z]+\+([\w-]+)", pdf.read_bytes()))
+
+    assert fonts("ours") == {b"DejaVuSans", b"DejaVuSans-Bold"}
+    with matplotlib.rc_context({"font.sans-serif": ["DejaVu Serif"]}):
+        assert fonts("theirs") == {b"DejaVuSerif", b"DejaVuSerif-Bold"}
+    assert caplog.text == ""
+
+
+def test_letters_that_the_light_font_lacks_come_from_the_font_itself(tmp_path):
+    figure = style.new_figure(1)
+    figure.text(0.1, 0.2, "\N{GEORGIAN LETTER AN}\N{ARABIC LETTER BEH}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Glyph")
+        figures.save(figure, tmp_path / "picture")
 
 
 def test_saving_lays_a_figure_out_once_and_leaves_it_as_it_was(tree, tmp_path, monkeypatch):

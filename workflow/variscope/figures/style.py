@@ -22,6 +22,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
+from variscope.figures.fonts import light_fonts
 from variscope.indices.wording import variable_label
 from variscope.stores.atomic import new_file
 
@@ -205,15 +206,18 @@ def save(figure: Figure, path_without_suffix: str | Path) -> tuple[Path, Path, P
     return svg, png, pdf
 
 
+def _write_pdf(figure: Figure, path: Path) -> None:
+    with light_fonts(figure):
+        FigureCanvasPdf(figure).print_pdf(path, metadata={"CreationDate": None})
+
+
 # What `Figure.savefig` ends in: it would draw a figure that was ever laid out twice.
 _WRITERS: dict[str, Callable[[Figure, Path], object]] = {
     "svg": lambda figure, path: FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None}),
     "png": lambda figure, path: FigureCanvasAgg(figure).print_png(
         path, pil_kwargs={"compress_level": 3}
     ),
-    "pdf": lambda figure, path: FigureCanvasPdf(figure).print_pdf(
-        path, metadata={"CreationDate": None}
-    ),
+    "pdf": _write_pdf,
 }
 
 

@@ -433,6 +433,25 @@ def test_figures_of_a_layer_take_a_size_and_a_title(tree, size):
             assert texts_cut_off(figure) == []
 
 
+@pytest.mark.parametrize("size", [(7, 6), (10, 8)])
+def test_figures_of_a_study_take_a_size_and_a_title(tree, size):
+    for name in TREE_FIGURES:
+        figure = getattr(figures, name)(tree, figsize=size, title="mine")
+        FigureCanvasAgg(figure).draw()
+        assert tuple(figure.get_size_inches()) == size
+        assert figure.get_suptitle() == "mine", name
+        assert texts_cut_off(figure) == []
+
+
+def test_depth_is_drawn_on_axes_that_are_given(tree):
+    figure = Figure(figsize=(4, 3))
+    left, right = figure.subplots(1, 2)
+    assert figures.depth(tree, ax=right) is figure
+    assert not left.lines and len(right.lines) > len(VARIABLES)
+    assert right.get_title("left").startswith("Shapley effect over depth")
+    assert right.get_legend() is not None and not figure.legends
+
+
 @pytest.mark.parametrize("data", [dense.tokens(), dense.maps()], ids=["tokens", "maps"])
 def test_files_of_large_layers_are_small(data, tmp_path):
     table = specialised_units(synthetic.study({"large": data}))

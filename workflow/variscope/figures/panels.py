@@ -15,11 +15,21 @@ from variscope.figures.style import (
 )
 
 
-def panels(count: int, height: float, *, foot: float, label: str) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `count` panels, three in a row, the lowest of each column labelled."""
+def panels(
+    count: int,
+    height: float,
+    *,
+    foot: float,
+    label: str,
+    figsize: tuple[float, float] | None = None,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` panels, three in a row, the lowest of each column labelled.
+
+    Without `figsize` it is as wide as a page, with rows of `height` inches over a `foot`.
+    """
     columns = min(3, count)
     rows = -(-count // columns)
-    figure = new_figure(rows * height + foot)
+    figure = new_figure(rows * height + foot, figsize=figsize)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     axes = list(grid.flat)
     for k, ax in enumerate(axes[count:], start=count):
@@ -30,12 +40,14 @@ def panels(count: int, height: float, *, foot: float, label: str) -> tuple[Figur
     return figure, axes[:count]
 
 
-def legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int) -> None:
-    """Put a legend below the panels."""
-    figure.legend(
+def legend(
+    of: Figure | Axes, handles: Sequence[Artist], names: Sequence[str], columns: int
+) -> None:
+    """Put a legend below a figure's panels, or where axes have room."""
+    of.legend(
         handles,
         names,
-        loc="outside lower center",
+        loc="outside lower center" if isinstance(of, Figure) else "best",
         ncols=columns,
         fontsize=SMALL,
         frameon=False,
@@ -44,7 +56,7 @@ def legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str], colu
     )
 
 
-def variable_legend(figure: Figure, names: Sequence[str], extra: Sequence[Line2D] = ()) -> None:
+def variable_legend(of: Figure | Axes, names: Sequence[str], extra: Sequence[Line2D] = ()) -> None:
     """Name the variables' colours, and what else is drawn."""
     styles = variable_styles(names)
     handles = [
@@ -52,4 +64,5 @@ def variable_legend(figure: Figure, names: Sequence[str], extra: Sequence[Line2D
         for s in (styles[name] for name in names)
     ]
     texts = labels(names) + [str(line.get_label()) for line in extra]
-    legend(figure, [*handles, *extra], texts, columns=min(6, len(texts)))
+    columns = min(6 if isinstance(of, Figure) else 3, len(texts))
+    legend(of, [*handles, *extra], texts, columns=columns)

@@ -125,13 +125,28 @@ def new_figure(
     return Figure(figsize=figsize or (WIDTH, height), layout=layout, facecolor="white")
 
 
-def set_title(figure: Figure, text: str, *, height: float | None = None) -> None:
-    """Write the title at the top left; `height` in inches places it by hand."""
-    if height is None:
-        figure.suptitle(text, fontsize=LARGE, x=0.01, ha="left")
+def axes_or_new(
+    ax: Axes | None, height: float, figsize: tuple[float, float] | None
+) -> tuple[Axes, Figure | Axes]:
+    """Return axes to draw on, and what takes the title and the legend.
+
+    That is the figure which is made for new axes, and the axes themselves where they are given.
+    """
+    if ax is not None:
+        return ax, ax
+    figure = new_figure(height, figsize=figsize)
+    return figure.subplots(), figure
+
+
+def set_title(of: Figure | Axes, text: str, *, height: float | None = None) -> None:
+    """Write the title at the top left; `height` in inches places that of a figure by hand."""
+    if isinstance(of, Axes):
+        of.set_title(text, fontsize=NORMAL, loc="left")
+    elif height is None:
+        of.suptitle(text, fontsize=LARGE, x=0.01, ha="left")
     else:
-        top = figure.get_size_inches()[1]
-        figure.suptitle(text, fontsize=LARGE, x=0.01, ha="left", y=1 - height / top, va="top")
+        top = of.get_size_inches()[1]
+        of.suptitle(text, fontsize=LARGE, x=0.01, ha="left", y=1 - height / top, va="top")
 
 
 def study_name(data: xr.Dataset, *, layer: bool = True) -> str:

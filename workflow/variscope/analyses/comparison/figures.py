@@ -61,18 +61,30 @@ def draw_indices(
     return drawn
 
 
-def comparison(tree: xr.DataTree) -> Figure:
+def comparison(
+    tree: xr.DataTree,
+    *,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Show S1, Shapley and ST of every variable with intervals, one small panel a layer.
 
     S1 is what the variable does alone, ST what it does alone and together with others; the Shapley
     effect lies between. Indices that the design does not give are left out.
+
+    Args:
+        tree: of the study.
+        figsize: width and height, inches; without it the width of a page, and what is needed.
+        title: of the picture, in the place of what it is named after.
     """
     found = layers(tree)
     first = next(iter(found.values()))
     names = variables(first)
     present = [name for name in INDEX_STYLES if f"{name}_layer" in first]
     height = 0.17 * len(names) + 0.35
-    figure, axes = panels(len(found), height, foot=0.75, label="share of the variance")
+    figure, axes = panels(
+        len(found), height, foot=0.75, label="share of the variance", figsize=figsize
+    )
     for ax, (layer, data) in zip(axes, found.items(), strict=True):
         parts = [
             tuple(np.asarray(part, dtype=float) for part in estimate(data, f"{name}_layer"))
@@ -92,7 +104,7 @@ def comparison(tree: xr.DataTree) -> Figure:
     ]
     legend(figure, handles, [INDEX_NAMES[name] for name in present], columns=3)
     what = f"Indices with {confidence_percent(first)} intervals"
-    set_title(figure, titled(what, study_name(first, layer=False)))
+    set_title(figure, titled(what, study_name(first, layer=False)) if title is None else title)
     return figure
 
 

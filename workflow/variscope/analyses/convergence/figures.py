@@ -60,18 +60,33 @@ def draw_half_widths(
     return drawn
 
 
-def convergence(tree: xr.DataTree, index: str = "shapley") -> Figure:
+def convergence(
+    tree: xr.DataTree,
+    index: str = "shapley",
+    *,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Show how the intervals of an index shrink with the number of replicates, layer by layer.
 
     The dotted guide falls as 1 / sqrt(R), the rate of averaging independent replicates. With few
     replicates intervals are wider than the guide, as Student's t with few degrees of freedom
-    asks. Widths below 0.001 fall off the picture: they would press the others together. Raises
-    ValueError where the study does not hold the index.
+    asks. Widths below 0.001 fall off the picture: they would press the others together.
+
+    Args:
+        tree: of the study.
+        index: ``"S1"``, ``"ST"`` or ``"shapley"``.
+        figsize: width and height, inches; without it the width of a page, and what is needed.
+        title: of the picture, in the place of what it is named after.
+
+    Raises:
+        ValueError: the study does not hold the index.
     """
     found = layers(tree)
     first = next(iter(found.values()))
     names = variables(first)
-    figure, axes = panels(len(found), 1.55, foot=1.0, label="number of replicates R")
+    label = "number of replicates R"
+    figure, axes = panels(len(found), 1.55, foot=1.0, label=label, figsize=figsize)
     ticks: np.ndarray = np.asarray(first["replicates"])
     for ax, (layer, data) in zip(axes, found.items(), strict=True):
         _, low, high = estimate(data, f"{index}_layer_by_replicates")
@@ -93,7 +108,7 @@ def convergence(tree: xr.DataTree, index: str = "shapley") -> Figure:
     variable_legend(figure, names, [guide])
     figure.supylabel("half-width of the interval", fontsize=SMALL)
     what = f"{confidence_percent(first)} interval of the {INDEX_NAMES[index]}"
-    set_title(figure, titled(what, study_name(first, layer=False)))
+    set_title(figure, titled(what, study_name(first, layer=False)) if title is None else title)
     return figure
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from variscope.figures.panels import variable_legend
 from variscope.figures.style import (
     GUIDE,
     NORMAL,
-    new_figure,
+    axes_or_new,
     plain_axes,
     set_title,
     study_name,
@@ -55,10 +56,30 @@ def draw_shares(
     return drawn
 
 
-def depth(tree: xr.DataTree, index: str = "shapley") -> Figure:
+def depth(
+    tree: xr.DataTree,
+    index: str = "shapley",
+    *,
+    ax: Axes | None = None,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Show each variable's share of the layers' variance from the input to the output.
 
-    Bands are confidence intervals. Raises ValueError where the study does not hold the index.
+    Bands are confidence intervals.
+
+    Args:
+        tree: of the study.
+        index: ``"S1"``, ``"ST"`` or ``"shapley"``.
+        ax: to draw on, rather than on a figure of its own.
+        figsize: width and height, inches; without it the width of a page, and what is needed.
+        title: of the picture, in the place of what it is named after.
+
+    Returns:
+        The figure, or that of the given axes.
+
+    Raises:
+        ValueError: the study does not hold the index.
     """
     found = layers(tree)
     first = next(iter(found.values()))
@@ -67,8 +88,7 @@ def depth(tree: xr.DataTree, index: str = "shapley") -> Figure:
     value, low, high = (
         np.stack([np.asarray(part[k], dtype=float) for part in parts]) for k in range(3)
     )
-    figure = new_figure(3.6)
-    ax = figure.subplots()
+    ax, holder = axes_or_new(ax, 3.6, figsize)
     draw_shares(ax, value, low, high, names)
     plain_axes(ax)
     ax.axhline(0, color=GUIDE, linewidth=0.6)
@@ -81,10 +101,10 @@ def depth(tree: xr.DataTree, index: str = "shapley") -> Figure:
     ax.set_xlabel("layer, from the input to the output", fontsize=NORMAL)
     top = float(np.nanmax(high)) if np.isfinite(high).any() else 1.0
     ax.set_ylim(min(0.0, float(np.nanmin(low, initial=0.0))), max(0.1, math.ceil(20 * top) / 20))
-    variable_legend(figure, names)
+    variable_legend(holder, names)
     what = f"{INDEX_NAMES[index]} over depth with {confidence_percent(first)} bands"
-    set_title(figure, titled(what, study_name(first, layer=False)))
-    return figure
+    set_title(holder, titled(what, study_name(first, layer=False)) if title is None else title)
+    return cast(Figure, ax.figure)
 
 
 def draw_depth(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:

@@ -23,6 +23,7 @@ from variscope.figures.style import (
     labels,
     new_figure,
     plain_axes,
+    set_title,
 )
 from variscope.indices.reading import estimate, layers, variables
 from variscope.vocabulary import INDEX_NAMES
@@ -36,11 +37,18 @@ def draw_overview(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
     return overview(source.studies)
 
 
-def overview(studies: Sequence[Study]) -> Figure:
+def overview(
+    studies: Sequence[Study],
+    *,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Show the last layer's shares of all studies of an experiment.
 
     Args:
         studies: all of them; those of one variable set and design share a panel.
+        figsize: width and height, inches; without it the width of a page, and what is needed.
+        title: of the picture, which has none otherwise.
 
     Returns:
         One panel for each variable set and design, three in a row; in it a row for each variable
@@ -55,16 +63,19 @@ def overview(studies: Sequence[Study]) -> Figure:
     rows = -(-len(panels) // columns)
     most = max(len(_names(group[0])) for group in panels.values())
     foot = 0.25 if len(models) > 1 else 0.0
-    figure = new_figure(rows * (0.145 * most + 0.62) + foot)
+    figure = new_figure(rows * (0.145 * most + 0.62) + foot, figsize=figsize)
+    if title is not None:
+        set_title(figure, title)
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in list(axes.flat)[len(panels) :]:
         ax.set_visible(False)
     for ax, ((name, design), group) in zip(axes.flat, panels.items(), strict=False):
         draw_models(ax, group, models)
         layer = list(layers(group[0].tree))[-1]
-        title = f"{name} set, {design}" if len(designs) > 1 else f"{name} set"
+        heading = f"{name} set, {design}" if len(designs) > 1 else f"{name} set"
         same = len({list(layers(study.tree))[-1] for study in group}) == 1
-        ax.set_title(f"{title}, layer {layer}" if same else title, fontsize=NORMAL, loc="left")
+        heading = f"{heading}, layer {layer}" if same else heading
+        ax.set_title(heading, fontsize=NORMAL, loc="left")
         ax.set_xlabel(f"{INDEX_NAMES[group[0].index]}", fontsize=SMALL)
     if len(models) > 1:
         handles = [

@@ -117,19 +117,32 @@ def _hatched(row: int, column: int) -> Rectangle:
     )
 
 
-def pairs(results: xr.Dataset | xr.DataTree) -> Figure:
+def pairs(
+    results: xr.Dataset | xr.DataTree,
+    *,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Show the pair indices S2 of a layer, or of all layers of a study, as upper triangles.
 
     One layer: every cell with its interval. A study: one triangle a layer on a common scale, with
     the number only where the interval leaves out 0. The scale goes from 0 to the largest estimate,
     0.05 at least, by its square root: S2 is the smallest of the indices. A study of one variable
-    has no pairs, and the picture says so. Raises ValueError where the results hold no S2.
+    has no pairs, and the picture says so. `draw_triangle` draws on axes of yours.
+
+    Args:
+        results: of a layer or of a study.
+        figsize: width and height, inches; without it the width of a page, and what is needed.
+        title: of the picture, in the place of what it is named after.
+
+    Raises:
+        ValueError: the results hold no S2.
     """
     found = layers(results) if isinstance(results, xr.DataTree) else {"": results}
     first = next(iter(found.values()))
     names = labels(variables(first))
     if len(names) < 2:
-        return no_pairs()
+        return no_pairs(figsize, title)
     matrices = [pair_matrix(data) for data in found.values()]
     top = max((float(np.nanmax(m[0], initial=0.0)) for m in matrices), default=0.0)
     norm = PowerNorm(0.5, 0.0, max(top, SMALLEST_SCALE), clip=True)
@@ -138,7 +151,7 @@ def pairs(results: xr.Dataset | xr.DataTree) -> Figure:
     rows = -(-len(found) // columns)
     side = (WIDTH - 1.6) if single else 2.35
     side *= (len(names) - 1) / max(len(names) - 1, 4)
-    figure = new_figure(rows * (side + 0.75) + 0.4)
+    figure = new_figure(rows * (side + 0.75) + 0.4, figsize=figsize)
     axes = figure.subplots(rows, columns, squeeze=False)
     drawn = []
     for k, ax in enumerate(axes.flat):
@@ -157,7 +170,9 @@ def pairs(results: xr.Dataset | xr.DataTree) -> Figure:
     if not single:
         note = f"numbers where the {confidence_percent(first)} interval leaves out 0"
     what = f"{INDEX_NAMES['S2'].capitalize().replace('s2', 'S2')}, {note}"
-    set_title(figure, titled(what, study_name(first, layer=isinstance(results, xr.Dataset))))
+    if title is None:
+        title = titled(what, study_name(first, layer=isinstance(results, xr.Dataset)))
+    set_title(figure, title)
     return figure
 
 

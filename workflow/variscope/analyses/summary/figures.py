@@ -82,11 +82,26 @@ def draw_estimates(
     return image, texts
 
 
-def summary(tree: xr.DataTree, index: str = "shapley") -> Figure:
+def summary(
+    tree: xr.DataTree,
+    index: str = "shapley",
+    *,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
     """Show every layer's variance-weighted share of every variable with its interval.
 
     Variables are rows and layers columns, from the input to the output; more than seven layers
-    continue below. Raises ValueError where the study does not hold the index.
+    continue below. `draw_estimates` draws on axes of yours.
+
+    Args:
+        tree: of the study.
+        index: ``"S1"``, ``"ST"`` or ``"shapley"``.
+        figsize: width and height, inches; without it the width of a page, and what is needed.
+        title: of the picture, in the place of what it is named after.
+
+    Raises:
+        ValueError: the study does not hold the index.
     """
     found = layers(tree)
     names = list(found)
@@ -98,7 +113,8 @@ def summary(tree: xr.DataTree, index: str = "shapley") -> Figure:
     ]
     panels = -(-len(names) // LAYERS_IN_A_ROW)
     per_panel = -(-len(names) // panels)
-    figure = new_figure(max(1.4, panels * (0.36 * len(rows) + 0.45) + 0.45))
+    height = max(1.4, panels * (0.36 * len(rows) + 0.45) + 0.45)
+    figure = new_figure(height, figsize=figsize)
     axes = figure.subplots(panels, 1, squeeze=False)[:, 0]
     images = []
     for panel, ax in enumerate(axes):
@@ -116,7 +132,7 @@ def summary(tree: xr.DataTree, index: str = "shapley") -> Figure:
     bar.outline.set_visible(False)
     bar.set_label("share of variance", fontsize=SMALL)
     what = f"{INDEX_NAMES[index]} with its {confidence_percent(first)} interval"
-    set_title(figure, titled(what, study_name(first, layer=False)))
+    set_title(figure, titled(what, study_name(first, layer=False)) if title is None else title)
     return figure
 
 

@@ -192,7 +192,7 @@ def test_transformers_at_224_px_go_to_a_report_with_the_right_names(
     svg = (study / "figures" / "maps" / f"{last}.svg").read_text()
     assert len(svg) < 2_000_000
     page = (tmp_path / "results" / name / "report.html").read_text()
-    table = (study / "analyses" / "specialised.csv").read_text()
+    table = (study / "analyses" / "specialised" / "units.csv").read_text()
     assert f"{noun}s with defined indices" in table and last in page
 
 

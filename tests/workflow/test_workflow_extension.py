@@ -134,7 +134,7 @@ def test_one_more_image_reruns_the_study(own: Study, tmp_path: Path) -> None:
     cats = study.folder / "my photos" / "cat"
     shutil.copy(cats / "image 1.jpg", cats / "image 7.jpg")
     jobs = study.rules_that_would_run()
-    assert jobs["images"] == jobs["samples"] == jobs["page"] == 1
+    assert jobs["images"] == jobs["samples_present"] == jobs["page"] == 1
     assert jobs["evaluate"] == 1
 
 
@@ -147,12 +147,75 @@ def test_other_weights_or_another_augmentation_rerun_the_evaluation(
     torch.save(state, study.folder / "my code" / "weights.pt")
     jobs = study.rules_that_would_run()
     assert jobs["evaluate"] == 1
-    assert jobs["images"] == jobs["samples"] == 0
+    assert jobs["images"] == jobs["samples_present"] == 0
     shutil.copytree(own.folder / "my code", study.folder / "my code", dirs_exist_ok=True)
     assert study.rules_that_would_run() == {}
     file = study.folder / "my code" / "stripe.py"
     file.write_text(file.read_text().replace("0.0, images", "0.5, images"))
     jobs = study.rules_that_would_run()
     assert jobs["evaluate"] == 1
-    assert jobs["samples"] == 1
+    assert jobs["samples_present"] == 1
     assert jobs["images"] == jobs["accuracy"] == 0
+
+
+ANALYSIS = """
+import pandas as pd
+from matplotlib.figure import Figure
+from variscope.analyses import Analysis, Picture, Table, Words, integer, text
+from variscope.indices.reading import layers
+
+ANALYSIS = Analysis(
+    name="wide",
+    title="How wide layers are",
+    question="How many units has each layer?",
+    tables=(
+        Table(
+            name="units",
+            title="Units",
+            columns=(text("layer", "its name"), integer("n", "units")),
+        ),
+    ),
+    pictures=(Picture(name="wide", title="Units", caption="Units of each layer."),),
+    settings={"least": {"type": "integer", "minimum": 1, "default": 1, "description": "Units."}},
+)
+
+
+def compute(source):
+    rows = [{"layer": name, "n": data["status"].size} for name, data in layers(source.tree).items()]
+    table = pd.DataFrame(rows)
+    return {"units": table[table["n"] >= source.settings["least"]]}
+
+
+def draw_wide(source, tables):
+    figure = Figure(figsize=(5, 2))
+    figure.subplots().barh(tables["units"]["layer"], tables["units"]["n"])
+    return figure
+
+
+def words(source, tables):
+    return Words(answer=f"{tables['units']['n'].sum()} units are in wide layers.")
+"""
+
+
+def test_an_analysis_of_ones_own_has_rules_a_table_a_picture_and_a_place_on_the_page(
+    finished: Study, tmp_path: Path
+) -> None:
+    study = finished.copy(tmp_path / "study")
+    (study.folder / "wide.py").write_text(ANALYSIS)
+    study.configure({"analyses": {"wide": {"file": "wide.py", "least": 4}, "pairs": False}})
+    jobs = study.rules_that_would_run()
+    assert jobs == {"wide_compute": 1, "wide_present": 1, "page": 1}
+    study.run("--cores", "2")
+    folder = study.results / "net" / "small" / "cycle" / "analyses" / "wide"
+    assert (folder / "units.csv").read_text() == "layer,n\nfirst,256\nsecond,80\n"
+    assert (folder / "wide.pdf").is_file()
+    page = (study.results / "report.html").read_text()
+    for words in ("How wide layers are", "336 units are in wide layers.", "How many units has"):
+        assert words in page
+    assert "Which two variables do something together" not in page
+    # A changed file reruns itself and the page, and a setting of another is refused by name.
+    (study.folder / "wide.py").write_text(ANALYSIS.replace("in wide layers", "in all"))
+    assert study.rules_that_would_run() == {"wide_compute": 1, "wide_present": 1, "page": 1}
+    study.configure({"analyses": {"wide": {"file": "wide.py", "least": 0}}})
+    done = study.run("--cores", "1", fails=True)
+    assert "analyses.wide.least: found 0; allowed: an integer of at least 1" in done.stderr

@@ -15,9 +15,13 @@ SHARD = "replicates-000-001"
 # Of rules that write much, the last first: what goes before the run, what the full disk does not
 # take of it, both from the folder of the study, and the log.
 WRITTEN = {
-    "draw": ("figures", "figures/summary.svg", "draw-net-small-cycle"),
+    "summary_present": (
+        "analyses/summary",
+        "analyses/summary/summary.svg",
+        "summary_present-net-small-cycle",
+    ),
     "estimate": ("indices", "indices", "indices-net-small-cycle"),
-    "moments": (f"moments/{SHARD}", f"moments/{SHARD}", f"moments-net-small-cycle-{SHARD}"),
+    "sums": (f"moments/{SHARD}", f"moments/{SHARD}", f"moments-net-small-cycle-{SHARD}"),
     "evaluate": (
         f"activations/{SHARD}",
         f"activations/{SHARD}",

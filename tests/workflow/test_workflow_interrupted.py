@@ -80,9 +80,9 @@ def chunks(folder: Path, array: str) -> Path:
 
 
 STORES = {
-    "activations": ("activations/replicates-000-001/first.zarr", "activations", "moments"),
+    "activations": ("activations/replicates-000-001/first.zarr", "activations", "sums"),
     "moments": ("moments/replicates-000-001/logits.zarr", "sums", "estimate"),
-    "indices": ("indices/first.zarr", "S1", "summary"),
+    "indices": ("indices/first.zarr", "S1", "aggregates_compute"),
 }
 
 

@@ -28,7 +28,7 @@ def test_one_shard_summed_in_transit_gives_the_numbers_of_several_that_are_store
     # The sums are of the evaluation's making: it depends on the estimators here.
     study = Study(unevaluated.folder, finished.copy_of_clone(tmp_path))
     study.change_module("estimators/kernels.py")
-    assert study.rules_that_would_run("indices") == {"evaluate": 1, "estimate": 1, "summary": 1}
+    assert study.rules_that_would_run("indices") == {"evaluate": 1, "estimate": 1}
 
 
 def test_the_batch_size_decides_the_rounding_alone(finished: Study, unevaluated: Study) -> None:

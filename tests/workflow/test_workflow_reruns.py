@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_study import LABELS, PART, Study, pixels
+from tiny_study import LABELS, PART, Study, pixels, rules_of_analyses
 
-AFTER_INDICES = {"summary": 1, "specialised": 1, "draw": 1, "page": 1}
+AFTER_INDICES = {rule: 1 for rule in (*rules_of_analyses("indices"), "page")}
+DRAWN = {rule: 1 for rule in rules_of_analyses() if rule.endswith("_present")}
+SAMPLES = {rule: 1 for rule in rules_of_analyses("images")}
 
 
 @pytest.fixture
@@ -31,27 +33,27 @@ def study(finished: Study, tmp_path: Path) -> Study:
         ({"resources": {"memory_gb": 8}}, {"page": 1}),
         (
             {"variable_sets.small.apply": "switched"},
-            {"evaluate": 2, "moments": 2, "estimate": 1, "samples": 1, **AFTER_INDICES},
+            {"evaluate": 2, "sums": 2, "estimate": 1, **SAMPLES, **AFTER_INDICES},
         ),
         (
             {"seed": 4},
             {
-                **{rule: 1 for rule in ("images", "train", "accuracy", "samples", "estimate")},
-                **{"evaluate": 2, "moments": 2},
+                **{rule: 1 for rule in ("images", "train", "accuracy", *SAMPLES, "estimate")},
+                **{"evaluate": 2, "sums": 2},
                 **AFTER_INDICES,
             },
         ),
         (
             {"models.net.softmax": True},
-            {"evaluate": 2, "moments": 2, "estimate": 1, **AFTER_INDICES},
+            {"evaluate": 2, "sums": 2, "estimate": 1, **AFTER_INDICES},
         ),
         (
             {"evaluation.precision": "bfloat16"},
-            {"evaluate": 2, "moments": 2, "estimate": 1, **AFTER_INDICES},
+            {"evaluate": 2, "sums": 2, "estimate": 1, **AFTER_INDICES},
         ),
         pytest.param(
             {"evaluation.compile": True},
-            {"evaluate": 2, "moments": 2, "estimate": 1, **AFTER_INDICES},
+            {"evaluate": 2, "sums": 2, "estimate": 1, **AFTER_INDICES},
             marks=pytest.mark.skipif(
                 shutil.which(os.environ.get("CXX", "g++")) is None,
                 reason="torch.compile needs a C++ compiler, and none is here",
@@ -85,7 +87,7 @@ def test_bounds_of_one_set_rerun_that_set_alone(study: Study) -> None:
     study.configure(two)
     added = study.would_run()
     assert {job.wildcards for job in added if "set=small" in job.wildcards} == set()
-    rules = {"evaluate": 2, "moments": 2, "estimate": 1, "samples": 1, **AFTER_INDICES}
+    rules = {"evaluate": 2, "sums": 2, "estimate": 1, **SAMPLES, **AFTER_INDICES}
     assert Counter(job.rule for job in added)["estimate"] == 1
     study.configure(
         {"variable_sets.small.variables": [{"name": "brightness", "factor": [0.9, 1.1]}, "hflip"]}
@@ -113,19 +115,19 @@ def test_another_network_file_reruns_that_model(study: Study) -> None:
     jobs = study.rules_that_would_run()
     assert jobs["train"] == 1
     assert jobs["evaluate"] == 2
-    assert jobs["images"] == jobs["samples"] == 0
+    assert jobs["images"] == jobs["samples_present"] == 0
 
 
 @pytest.mark.parametrize(
     "module, jobs",
     [
-        ("figures/style.py", {"draw": 1, "samples": 1, "page": 1}),
+        ("figures/style.py", {**DRAWN, "page": 1}),
         ("reporting/page.py", {"page": 1}),
         ("reporting/report.css", {"page": 1}),
         ("estimators/intervals.py", {"estimate": 1, **AFTER_INDICES}),
         (
             "responses/network/evaluator.py",
-            {"evaluate": 2, "moments": 2, "estimate": 1, **AFTER_INDICES},
+            {"evaluate": 2, "sums": 2, "estimate": 1, **AFTER_INDICES},
         ),
         ("stores/results.py", {"estimate": 1, **AFTER_INDICES}),
         ("decomposition.py", {}),

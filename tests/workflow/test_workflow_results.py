@@ -126,12 +126,16 @@ def test_the_images_are_listed_and_counted(finished: Study) -> None:
     assert counted["images_per_part"] == {"train": 15, "valid": 9}
 
 
-def test_every_figure_is_there_as_svg_and_png(finished: Study) -> None:
-    folder = finished.results / "net" / "small" / "cycle" / "figures"
-    svg = {path.relative_to(folder).with_suffix("") for path in folder.rglob("*.svg")}
-    png = {path.relative_to(folder).with_suffix("") for path in folder.rglob("*.png")}
-    assert svg == png
-    assert {Path("summary"), Path("maps/first"), Path("specialised/logits")} <= svg
+def test_every_figure_is_there_as_svg_png_and_pdf(finished: Study) -> None:
+    folder = finished.results / "net" / "small" / "cycle" / "analyses"
+    svg, png, pdf = (
+        {path.relative_to(folder).with_suffix("") for path in folder.rglob(f"*.{kind}")}
+        for kind in ("svg", "png", "pdf")
+    )
+    assert svg == png == pdf
+    for name in ("summary/summary", "maps/maps/first", "specialised/specialised/logits"):
+        assert Path(name) in svg
+    assert (finished.results / "analyses" / "samples" / "samples" / "small.svg").is_file()
 
 
 def test_nothing_is_left_of_the_writing(finished: Study) -> None:
@@ -253,5 +257,5 @@ def test_snakemakes_own_report_has_the_pictures_with_captions(
         pytest.skip("Snakemake's report fetches its scripts, and there is no network")
     assert done.returncode == 0, output
     report = (study.folder / "report.html").read_text()
-    for words in ("summary.svg", "specialised units", "samples of small"):
+    for words in ("summary.svg", "The most specialised units", "Sample images"):
         assert words in report

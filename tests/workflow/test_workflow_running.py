@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_study import CONFIG, Study, changed
+from tiny_study import CONFIG, Study, changed, rules_of_analyses
 from variscope.errors import UserError
 from variscope.study import experiment
 
 ALL = {
-    "images", "train", "accuracy", "evaluate", "moments", "estimate", "summary", "specialised",
-    "draw", "samples", "page",
+    "images", "train", "accuracy", "evaluate", "sums", "estimate", *rules_of_analyses(), "page",
 }  # fmt: skip
 
 
@@ -75,9 +74,9 @@ def test_config_changes_one_setting_and_leaves_its_neighbours(fresh: Study) -> N
 @pytest.mark.parametrize(
     "target, rules",
     [
-        ("indices", ALL - {"accuracy", "specialised", "draw", "samples", "page"}),
-        ("analyses", ALL - {"accuracy", "summary", "draw", "samples", "page"}),
-        ("figures", ALL - {"accuracy", "summary", "page"}),
+        ("indices", ALL - {"accuracy", *rules_of_analyses(), "page"}),
+        ("analyses", ALL - {"accuracy", "page"}),
+        ("figures", ALL - {"accuracy", "aggregates_compute", "page"}),
         ("report", ALL),
         ("all", ALL),
     ],

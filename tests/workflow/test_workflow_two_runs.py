@@ -26,7 +26,7 @@ def test_a_second_run_is_refused_before_its_first_job_and_the_first_ends_well(
         assert "\nrule " not in output
         assert contents(unevaluated.results) == before
         # A dry run beside it is not a second run.
-        assert unevaluated.rules_that_would_run("indices")["moments"] == 2
+        assert unevaluated.rules_that_would_run("indices")["sums"] == 2
         (unevaluated.folder / "wait").unlink()
         assert first.wait(120) == 0
     assert_same_numbers(finished.indices, unevaluated.indices)

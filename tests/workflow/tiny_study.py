@@ -23,6 +23,7 @@ import psutil
 import pytest
 import xarray as xr
 import yaml
+from variscope.analyses.registry import built_in
 from variscope.errors import UserError
 from variscope.study.experiment import Experiment
 
@@ -120,6 +121,20 @@ def changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
         else:
             part[last] = value
     return copy
+
+
+def rules_of_analyses(*reading: str) -> set[str]:
+    """The rules of the analyses that are on and read one of these; without one, of all of them."""
+    return {
+        f"{entry.name}_{step}"
+        for entry in built_in().values()
+        if entry.default and (not reading or set(reading) & set(entry.reads))
+        for step, made in (
+            ("compute", entry.tables),
+            ("present", entry.pictures or entry.has_words),
+        )
+        if made
+    }
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def share(name: str, meaning: str) -> Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table of an analysis: tidy, one row an observation.
+    """A table of an analysis: tidy, one row per observation.
 
     Attributes:
         name: of the file, without ``.csv``.

@@ -63,7 +63,7 @@ def pair_maps(
     figsize: tuple[float, float] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Show a layer's pair index S2 over its units, one cell a pair, as an upper triangle.
+    """Show a layer's pair index S2 over its units, one cell per pair, as an upper triangle.
 
     Feature maps: in each cell the picture plane, S2 as the variance-weighted mean over all
     channels, on one scale from 0 to the largest of all (0.05 at least) by its square root. Other
@@ -71,7 +71,10 @@ def pair_maps(
     whose interval for the whole layer leaves out 0 are framed. Undefined pixels, and pairs which
     the design does not give, are hatched. A study of one variable has no pairs, and the picture
     says so. `figsize` is in inches, and `title` stands in the place of what the picture is named
-    after. Raises ValueError where the layer holds no S2.
+    after.
+
+    Raises:
+        ValueError: the layer holds no S2.
     """
     if len(variables(dataset)) < 2:
         return no_pairs(figsize, title)

@@ -33,15 +33,16 @@ def samples(
 ) -> Figure:
     """Show images with the parameters that were drawn for them.
 
-    Parameters
-    ----------
-    rows: one mapping a group: `title`, and `panels`, a sequence of mappings with `image` (H, W, 3)
-        of floats in [0, 1], `title` and `caption`, text that is wrapped below the image.
-    columns: images in a line; a longer group continues in the next. Without it, at most seven, so
-        that the lines of the longest group are about equally long.
-    title: the picture's title.
+    Args:
+        rows: one mapping per group: `title`, and `panels`, a sequence of mappings with `image`
+            (H, W, 3) of floats in [0, 1], `title` and `caption`, text that is wrapped below the
+            image.
+        columns: images in a line; a longer group continues in the next. Without it, at most seven,
+            so that the lines of the longest group are about equally long.
+        title: the picture's title.
 
-    Raises ValueError where there is no image at all.
+    Raises:
+        ValueError: there is no image at all.
     """
     longest = max((len(row["panels"]) for row in rows), default=0)
     if columns is None:

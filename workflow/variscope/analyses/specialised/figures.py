@@ -57,11 +57,11 @@ def specialised(
 ) -> Figure:
     """Show the units that a table of `specialised_units` names in this layer, over all variables.
 
-    Maps: one row a chosen channel, or feature of tokens, one column a variable, on one scale from 0
-    to 1, the variable that the channel was chosen for framed. Other layers: one panel a chosen unit
-    with a bar and an interval for each variable. Rows of other layers are passed over; a layer
-    without a specialised unit gives a picture that says so. `figsize` is in inches, and `title`
-    stands in the place of what the picture is named after.
+    Maps: one row per chosen channel, or feature of tokens, one column per variable, on one scale
+    from 0 to 1, the variable that the channel was chosen for framed. Other layers: one panel per
+    chosen unit with a bar and an interval for each variable. Rows of other layers are passed over;
+    a layer without a specialised unit gives a picture that says so. `figsize` is in inches, and
+    `title` stands in the place of what the picture is named after.
     """
     layer = dataset.attrs.get("layer")
     # Layers named by numbers, as those of nn.Sequential, come back from a file as numbers.

@@ -25,7 +25,7 @@ def compute(source: Source) -> dict[str, pd.DataFrame]:
 
 
 def shares_table(tree: xr.DataTree) -> pd.DataFrame:
-    """Return each layer's aggregates, the main index first: one row a layer, index and variable."""
+    """Return each layer's aggregates, the main index first: a row per layer, index, variable."""
     main = main_index(tree)
     order = [main, *(name for name in INDICES if name != main)]
     rows = []

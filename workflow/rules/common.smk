@@ -123,10 +123,8 @@ def every(pattern, **fixed):
 
 def indices_of(study):
     """The estimated layers of a study."""
-    return [
-        STUDY.format(model=study.model, set=study.variable_set, design=study.design)
-        + "/indices"
-    ]
+    names = {"model": study.model, "set": study.variable_set, "design": study.design}
+    return [f"{STUDY}/indices".format(**names)]
 
 
 GPU = 1 if EXPERIMENT.found["device"] == "cuda" else 0

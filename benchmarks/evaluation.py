@@ -100,7 +100,7 @@ def _steps(of: Evaluator, blocks: Blocks, repeats: int) -> Row:
             of.inputs(batch.recipes, batch.ids, base)
 
     def hooked() -> None:
-        with capture(of.model, of.layers, _copy_to(kept), softmax_last=of.softmax):
+        with capture(of.model, of.layers, _copy_to(kept)):
             channels_last()
 
     def moments() -> None:

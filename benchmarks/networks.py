@@ -76,7 +76,6 @@ def evaluator(name: str, variable_set: str, images: ImageTable) -> Evaluator:
         std=STD,
         batch_size=batch_size_for(outputs_of_all(network, (3, 224, 224)), device),
         device=device,
-        softmax=model["softmax"],
     )
 
 

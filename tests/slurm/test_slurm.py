@@ -133,7 +133,7 @@ def unfinished(local: Path, tmp_path: Path) -> Path:
     shutil.copytree(local, folder)
     shutil.rmtree(folder / INDICES)
     for kind in ("activations", "moments"):
-        shards = sorted((folder / INDICES.with_name(kind)).iterdir())
+        shards = sorted((folder / INDICES.with_name(kind)).glob("*/replicates*"))
         assert len(shards) == 2
         shutil.rmtree(shards[1])
     return folder
@@ -236,7 +236,7 @@ def test_slurm_gives_the_numbers_of_a_local_run(local: Path, tmp_path: Path) -> 
     assert ["gres:gpu:1" in job.get("TresPerJob", "") for job in on_gpu] == [True] * 3
     assert [job["Partition"] for job in ran].count("cpu") == 4
     # The jobs took what the first process had found, and looked at nothing again.
-    costs = (tmp_path / "results" / "tiny" / "net" / "set" / "cycle" / "cost").glob("*.json")
+    costs = (tmp_path / "results" / "tiny" / "net" / "set" / "cycle" / "cost").glob("*/*.json")
     first = min(path.stat().st_mtime for path in costs)
     assert (tmp_path / CACHE).stat().st_mtime < first
     assert json.loads((tmp_path / CACHE).read_text())["found"]["device"] == "cpu"

@@ -99,7 +99,10 @@ def test_a_layer_that_changes_its_shape_is_named():
 
 
 def test_softmax_is_applied_to_the_last_layer_alone():
-    one, other = outputs(evaluator(network())), outputs(evaluator(network(), softmax=True))
+    one, other = (
+        outputs(evaluator(network())),
+        outputs(evaluator(network(), probe(network(), LAYERS, (3, 16, 16), True))),
+    )
     assert_array_equal(one["0"], other["0"])
     assert_allclose(other["2"].sum(axis=-1), 1, atol=1e-6)
     exponential = np.exp(one["2"])
@@ -224,8 +227,11 @@ def assert_compiled_is_right(model: InPlace) -> None:
     with torch.inference_mode():
         images = torch.randn(8, 3, 16, 16).to(memory_format=torch.channels_last)
         expected = model.expected(images)
-        layers = [Layer(name, tuple(output.shape[1:])) for name, output in expected.items()]
-        network = Compiled(deepcopy(model).eval(), layers, softmax_last=True)
+        layers = [
+            Layer(name, tuple(output.shape[1:]), softmax=name == "logits")
+            for name, output in expected.items()
+        ]
+        network = Compiled(deepcopy(model).eval(), layers)
         first: dict[int, dict[str, torch.Tensor]] = {}
         for size in (8, 5, 1, 8, 3, 5, 1):
             given = images[:size].clone(memory_format=torch.channels_last)

@@ -164,12 +164,14 @@ def test_what_is_received_comes_before_a_later_change_in_place():
     assert (found["0"] < 0).any()
 
 
-def test_softmax_is_applied_to_the_last_layer_of_the_list_only():
+def test_softmax_is_applied_where_a_layer_says_so_which_is_the_last_alone():
     model = convnet().eval()
     images = torch.rand(3, 3, 32, 32)
     found: dict[str, torch.Tensor] = {}
-    layers = [Layer("head", (64,)), Layer("logits", (10,))]
-    with torch.no_grad(), capture(model, layers, found.__setitem__, softmax_last=True):
+    layers = probe(model, ["head", "logits"], (3, 32, 32), softmax_last=True)
+    assert [layer.softmax for layer in layers] == [False, True]
+    assert Layer.from_json(layers[1].to_json()) == layers[1]
+    with torch.no_grad(), capture(model, layers, found.__setitem__):
         result = model(images)
     torch.testing.assert_close(found["logits"], result.softmax(1))
     assert not torch.allclose(found["head"].sum(1), torch.ones(3))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from variscope.inputs.axes import Layer
 from variscope.responses.network.batches import batch_size_for
+from variscope.study.layer_groups import LayerGroup
 from variscope.study.plan import Plan, StudyPlan
 from variscope.study.sharding import Shard
 
@@ -14,9 +15,10 @@ LAYERS = (
     Layer("features.2", (64, 27, 27), ("channel", "y", "x")),
     Layer("classifier.6", (1000,)),
 )
+SHARDS = tuple(Shard(0, 16, n, n + 1) for n in range(4))
 STUDY = StudyPlan(
     "alexnet", "spatial", "cycle", ("erasing", "order", "image"), LAYERS, 64, 4, 6, 300, True,
-    None, "cpu", 4_000_000, tuple(Shard(0, 16, n, n + 1) for n in range(4)), "moments",
+    None, "cpu", 4_000_000, (LayerGroup("0" * 8, LAYERS, LAYERS, SHARDS),), "moments",
 )  # fmt: skip
 
 

@@ -203,5 +203,5 @@ def test_a_study_runs_from_photographs_to_the_report(name: str, tmp_path: Path):
     assert_indices(tmp_path, name, ["spatial", "color"])
     results = tmp_path / "results" / f"paper-{name}"
     assert "<html" in (results / "report.html").read_text()[:500].lower()
-    costs = [json.loads(path.read_text()) for path in results.rglob("cost/*.json")]
+    costs = [json.loads(path.read_text()) for path in results.rglob("cost/*/*.json")]
     assert sum(cost["rows"] for cost in costs) == 2 * (18 + 22)

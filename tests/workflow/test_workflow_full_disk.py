@@ -11,7 +11,7 @@ import pytest
 from small_disk import fill, small_disk
 from tiny_study import Study, assert_same_numbers
 
-SHARD = "replicates-000-001"
+SHARD = "replicates-000-001-blocks-000000-000002"
 # Of rules that write much, the last first: what goes before the run, what the full disk does not
 # take of it, both from the folder of the study, and the log.
 WRITTEN = {
@@ -20,12 +20,12 @@ WRITTEN = {
         "analyses/summary/summary.svg",
         "summary_present-net-small-cycle",
     ),
-    "estimate": ("indices", "indices", "indices-net-small-cycle"),
-    "sums": (f"moments/{SHARD}", f"moments/{SHARD}", f"moments-net-small-cycle-{SHARD}"),
+    "estimate": ("indices", "indices/first.zarr", "indices-net-small-cycle-first"),
+    "sums": ("moments/{shard}", "moments/{shard}", "moments-net-small-cycle-{group}-{name}"),
     "evaluate": (
-        f"activations/{SHARD}",
-        f"activations/{SHARD}",
-        f"evaluate-net-small-cycle-{SHARD}",
+        "activations/{shard}",
+        "activations/{shard}",
+        "evaluate-net-small-cycle-{group}-{name}",
     ),
 }
 
@@ -42,7 +42,9 @@ def test_each_stage_names_what_a_full_disk_did_not_take_and_a_later_run_ends_wel
 ) -> None:
     # The plan counts it as what an earlier run has left: the disk fills up unforeseen.
     filler = study.results / "filler"
-    for rule, (cleared, place, log) in WRITTEN.items():
+    names = {"group": study.group, "name": SHARD, "shard": f"{study.group}/{SHARD}"}
+    for rule, texts in WRITTEN.items():
+        cleared, place, log = (text.format(**names) for text in texts)
         target = study.indices.parent / place
         shutil.rmtree(study.indices.parent / cleared)
         fill(filler, leave=16_384)

@@ -18,7 +18,7 @@ from variscope.stores.results import read_dataset
 
 def assert_complete_or_absent(study: Study) -> None:
     """Every directory that is there can be read to its end."""
-    stores = (study.results / "net").rglob("activations/*/*.zarr")
+    stores = (study.results / "net").rglob("activations/*/*/*.zarr")
     for store in stores:
         if not any(part.startswith(".partial") for part in store.parts):
             assert sum(len(blocks.outputs) for blocks in ActivationsReader(store)) == 4
@@ -80,8 +80,16 @@ def chunks(folder: Path, array: str) -> Path:
 
 
 STORES = {
-    "activations": ("activations/replicates-000-001/first.zarr", "activations", "sums"),
-    "moments": ("moments/replicates-000-001/logits.zarr", "sums", "estimate"),
+    "activations": (
+        "activations/{group}/replicates-000-001-blocks-000000-000002/first.zarr",
+        "activations",
+        "sums",
+    ),
+    "moments": (
+        "moments/{group}/replicates-000-001-blocks-000000-000002/logits.zarr",
+        "sums",
+        "estimate",
+    ),
     "indices": ("indices/first.zarr", "S1", "aggregates_compute"),
 }
 
@@ -103,7 +111,7 @@ def test_a_job_that_meets_a_bad_chunk_names_its_file(
 ) -> None:
     study = finished.copy(tmp_path / "study")
     place, array, rule = STORES[store]
-    chunk = chunks(study.indices.parent / place, array)
+    chunk = chunks(study.indices.parent / place.format(group=study.group), array)
     damage(chunk, how)
     done = study.run("indices", "--cores", "1", "--forcerun", rule, fails=True)
     output = done.stdout + done.stderr
@@ -123,7 +131,7 @@ def read(store: str, path: Path) -> object:
 def test_no_file_of_a_store_can_be_damaged_or_lost_without_an_error_that_names_it(
     finished: Study, tmp_path: Path, store: str, how: str
 ) -> None:
-    whole = finished.indices.parent / STORES[store][0]
+    whole = finished.indices.parent / STORES[store][0].format(group=finished.group)
     files = sorted(p.relative_to(whole) for p in whole.rglob("*") if "c" in p.parts and p.is_file())
     for number, file in enumerate(files):
         shutil.copytree(whole, tmp_path / f"{number}.zarr")
@@ -137,7 +145,8 @@ def test_a_lost_description_of_an_array_is_an_error_that_names_it(
     finished: Study, tmp_path: Path, store: str
 ) -> None:
     place, array, _ = STORES[store]
-    copy = shutil.copytree(finished.indices.parent / place, tmp_path / "copy.zarr")
+    whole = finished.indices.parent / place.format(group=finished.group)
+    copy = shutil.copytree(whole, tmp_path / "copy.zarr")
     (copy / array / "zarr.json").unlink()
     with pytest.raises(UserError, match=rf"{array}/zarr\.json: this array's description"):
         read(store, copy)

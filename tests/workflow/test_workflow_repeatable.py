@@ -21,14 +21,18 @@ def test_one_shard_summed_in_transit_gives_the_numbers_of_several_that_are_store
     unevaluated.configure({"evaluation.rows_per_shard": 10_000, "storage": "moments"})
     unevaluated.run("indices", "--cores", "2")
     assert not (unevaluated.indices.parent / "activations").exists()
-    shards = [path.name for path in (unevaluated.indices.parent / "moments").iterdir()]
-    assert shards == ["replicates-000-003"]
-    assert len(list((finished.indices.parent / "activations").iterdir())) == 2
+    assert unevaluated.group == finished.group
+    kept = unevaluated.indices.parent / "moments" / unevaluated.group
+    assert [path.name for path in kept.glob("replicates*")] == [
+        "replicates-000-003-blocks-000000-000002"
+    ]
+    stored = finished.indices.parent / "activations" / finished.group
+    assert len(list(stored.glob("replicates*"))) == 2
     assert_same_numbers(finished.indices, unevaluated.indices)
     # The sums are of the evaluation's making: it depends on the estimators here.
     study = Study(unevaluated.folder, finished.copy_of_clone(tmp_path))
     study.change_module("estimators/kernels.py")
-    assert study.rules_that_would_run("indices") == {"evaluate": 1, "estimate": 1}
+    assert study.rules_that_would_run("indices") == {"evaluate": 1, "estimate": 2}
 
 
 def test_the_batch_size_decides_the_rounding_alone(finished: Study, unevaluated: Study) -> None:

@@ -25,35 +25,35 @@ def study(finished: Study, tmp_path: Path) -> Study:
 @pytest.mark.parametrize(
     "changes, jobs",
     [
-        ({"confidence_level": 0.9}, {"estimate": 1, **AFTER_INDICES}),
+        ({"confidence_level": 0.9}, {"estimate": 2, **AFTER_INDICES}),
         (
             {"variable_sets.small.groups": {"both": ["brightness", "hflip"]}},
-            {"estimate": 1, **AFTER_INDICES},
+            {"estimate": 2, **AFTER_INDICES},
         ),
         ({"resources": {"memory_gb": 8}}, {"page": 1}),
         (
             {"variable_sets.small.apply": "switched"},
-            {"evaluate": 2, "sums": 2, "estimate": 1, **SAMPLES, **AFTER_INDICES},
+            {"evaluate": 2, "sums": 2, "estimate": 2, **SAMPLES, **AFTER_INDICES},
         ),
         (
             {"seed": 4},
             {
-                **{rule: 1 for rule in ("images", "train", "accuracy", *SAMPLES, "estimate")},
-                **{"evaluate": 2, "sums": 2},
+                **{rule: 1 for rule in ("images", "train", "accuracy", *SAMPLES)},
+                **{"evaluate": 2, "sums": 2, "estimate": 2},
                 **AFTER_INDICES,
             },
         ),
         (
             {"models.net.softmax": True},
-            {"evaluate": 2, "sums": 2, "estimate": 1, **AFTER_INDICES},
+            {"evaluate": 2, "sums": 2, "estimate": 1, **AFTER_INDICES},  # of the last layer
         ),
         (
             {"evaluation.precision": "bfloat16"},
-            {"evaluate": 2, "sums": 2, "estimate": 1, **AFTER_INDICES},
+            {"evaluate": 2, "sums": 2, "estimate": 2, **AFTER_INDICES},
         ),
         pytest.param(
             {"evaluation.compile": True},
-            {"evaluate": 2, "sums": 2, "estimate": 1, **AFTER_INDICES},
+            {"evaluate": 2, "sums": 2, "estimate": 2, **AFTER_INDICES},
             marks=pytest.mark.skipif(
                 shutil.which(os.environ.get("CXX", "g++")) is None,
                 reason="torch.compile needs a C++ compiler, and none is here",
@@ -87,8 +87,8 @@ def test_bounds_of_one_set_rerun_that_set_alone(study: Study) -> None:
     study.configure(two)
     added = study.would_run()
     assert {job.wildcards for job in added if "set=small" in job.wildcards} == set()
-    rules = {"evaluate": 2, "sums": 2, "estimate": 1, **SAMPLES, **AFTER_INDICES}
-    assert Counter(job.rule for job in added)["estimate"] == 1
+    rules = {"evaluate": 2, "sums": 2, "estimate": 2, **SAMPLES, **AFTER_INDICES}
+    assert Counter(job.rule for job in added)["estimate"] == 2
     study.configure(
         {"variable_sets.small.variables": [{"name": "brightness", "factor": [0.9, 1.1]}, "hflip"]}
     )
@@ -124,12 +124,12 @@ def test_another_network_file_reruns_that_model(study: Study) -> None:
         ("figures/style.py", {**DRAWN, "page": 1}),
         ("reporting/page.py", {"page": 1}),
         ("reporting/report.css", {"page": 1}),
-        ("estimators/intervals.py", {"estimate": 1, **AFTER_INDICES}),
+        ("estimators/intervals.py", {"estimate": 2, **AFTER_INDICES}),
         (
             "responses/network/evaluator.py",
-            {"evaluate": 2, "sums": 2, "estimate": 1, **AFTER_INDICES},
+            {"evaluate": 2, "sums": 2, "estimate": 2, **AFTER_INDICES},
         ),
-        ("stores/results.py", {"estimate": 1, **AFTER_INDICES}),
+        ("stores/results.py", {"estimate": 2, **AFTER_INDICES}),
         ("decomposition.py", {}),
     ],
 )

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -160,6 +160,12 @@ class Study:
     def indices(self) -> Path:
         return self.results / "net" / "small" / "cycle" / "indices"
 
+    @property
+    def group(self) -> str:
+        """Name of the one group of layers that was evaluated."""
+        (group,) = (path.name for path in (self.indices.parent / "cost").iterdir())
+        return group
+
     def configure(self, changes: Mapping[str, Any] | None = None, name: str = "study.yaml") -> None:
         (self.folder / name).write_text(yaml.safe_dump(changed(CONFIG, changes or {})))
 
@@ -307,9 +313,14 @@ def layers_of(indices: Path) -> dict[str, xr.Dataset]:
     return {path.stem: xr.open_zarr(path).load() for path in sorted(indices.glob("*.zarr"))}
 
 
-def assert_same_numbers(one: Path, other: Path) -> None:
-    """Fail unless two folders of indices hold the same arrays to the last bit."""
+def assert_same_numbers(one: Path, other: Path, layers: Collection[str] | None = None) -> None:
+    """Fail unless two folders of indices hold the same arrays to the last bit.
+
+    Of all layers, or of those that are named; each folder may hold others then.
+    """
     first, second = layers_of(one), layers_of(other)
+    if layers is not None:
+        first, second = ({name: of[name] for name in layers} for of in (first, second))
     assert list(first) == list(second) != []
     for layer, data in first.items():
         assert set(data.variables) == set(second[layer].variables)

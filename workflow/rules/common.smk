@@ -14,6 +14,7 @@ sys.path.insert(0, str(WORKFLOW))
 from variscope.study.config import typed
 from variscope.study.digest import value_digest
 from variscope.errors import UserError
+from variscope.inputs.axes import file_name
 from variscope.stores.atomic import new_file
 from variscope.study.experiment import (
     Experiment,
@@ -22,6 +23,7 @@ from variscope.study.experiment import (
     share_package,
 )
 from variscope.study.jobs import WORKFLOW_PROCESS, hold
+from variscope.study.layer_groups import NAMES as GROUPS
 from variscope.study.sharding import NAMES as SHARDS, Shard
 
 # Snakemake starts scripts by the interpreter's path, unquoted.
@@ -70,12 +72,30 @@ def study_of(wildcards):
     return EXPERIMENT.plan.study(wildcards.model, wildcards.set, wildcards.design)
 
 
+def group_of(wildcards):
+    """The group of layers that a shard is of."""
+    return study_of(wildcards).group(wildcards.group)
+
+
+def layer_of(wildcards):
+    return next(
+        layer
+        for layer in study_of(wildcards).layers
+        if file_name(layer.name) == wildcards.layer
+    )
+
+
 def of_shards(pattern):
-    """What all shards of a study gave: an input function."""
-    return lambda wildcards: [
-        pattern.format(**wildcards, shard=shard.name)
-        for shard in study_of(wildcards).shards
-    ]
+    """What all shards of a layer's group gave: an input function."""
+
+    def shards(wildcards):
+        group = study_of(wildcards).group_of(layer_of(wildcards).name)
+        return [
+            pattern.format(**wildcards, group=group.name, shard=shard.name)
+            for shard in group.shards
+        ]
+
+    return shards
 
 
 # Snakemake itself runs twice beside a job of a cluster, and counts as the job's memory: MiB.
@@ -87,6 +107,19 @@ def memory_of(stage):
     return lambda wildcards, attempt: (
         study_of(wildcards).memory_mb[stage] + BESIDE_MB
     ) * 2 ** (attempt - 1)
+
+
+def memory_of_group(stage):
+    """As `memory_of`, of a job of a group of layers."""
+    return lambda wildcards, attempt: (
+        getattr(study_of(wildcards), f"{stage}_mb")(group_of(wildcards)) + BESIDE_MB
+    ) * 2 ** (attempt - 1)
+
+
+def memory_of_layer(wildcards, attempt):
+    """As `memory_of`, of a job of a layer."""
+    megabytes = study_of(wildcards).indices_mb(layer_of(wildcards)) + BESIDE_MB
+    return megabytes * 2 ** (attempt - 1)
 
 
 def doubled(megabytes):
@@ -122,9 +155,14 @@ def every(pattern, **fixed):
 
 
 def indices_of(study):
-    """The estimated layers of a study."""
-    names = {"model": study.model, "set": study.variable_set, "design": study.design}
-    return [f"{STUDY}/indices".format(**names)]
+    """The estimated layers of a study, in order."""
+    folder = STUDY.format(
+        model=study.model, set=study.variable_set, design=study.design
+    )
+    return [f"{folder}/indices/{file_name(layer.name)}.zarr" for layer in study.layers]
 
+
+# A layer's name as files bear it: it may hold any letter but a slash.
+LAYERS = "[^/]+"
 
 GPU = 1 if EXPERIMENT.found["device"] == "cuda" else 0

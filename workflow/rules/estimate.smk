@@ -1,23 +1,23 @@
-# Estimation: activations are summed shard by shard, sums become indices.
-# in:  activations/<shard>/, or moments/<shard>/ where they were summed in transit
-# out: moments/<shard>/<layer>.zarr, then indices/<layer>.zarr, then <set>/summary.csv
+# Estimation: activations are summed shard by shard, sums become indices layer by layer.
+# in:  activations/<group>/<shard>/, or moments/<group>/<shard>/ where they were summed in transit
+# out: moments/<group>/<shard>/<layer>.zarr, then indices/<layer>.zarr, then <set>/summary.csv
 
 
 if STORAGE == "activations":
 
     rule sums:
         input:
-            f"{STUDY}/activations/{{shard}}",
+            f"{STUDY}/activations/{{group}}/{{shard}}",
         output:
-            directory(f"{STUDY}/moments/{{shard}}"),
+            directory(f"{STUDY}/moments/{{group}}/{{shard}}"),
         log:
-            f"{RESULTS}/logs/moments-{{model}}-{{set}}-{{design}}-{{shard}}.log",
+            f"{RESULTS}/logs/moments-{{model}}-{{set}}-{{design}}-{{group}}-{{shard}}.log",
         benchmark:
-            f"{RESULTS}/benchmarks/moments-{{model}}-{{set}}-{{design}}-{{shard}}.tsv"
+            f"{RESULTS}/benchmarks/moments-{{model}}-{{set}}-{{design}}-{{group}}-{{shard}}.tsv"
         conda:
             ENVIRONMENT
         resources:
-            mem_mb=memory_of("moments"),
+            mem_mb=memory_of_group("moments"),
             runtime=lambda wildcards, attempt: 60 * attempt,
         params:
             code=script_digest("moments"),
@@ -27,25 +27,26 @@ if STORAGE == "activations":
 
 rule estimate:
     input:
-        moments=of_shards(f"{STUDY}/moments/{{shard}}"),
-        cost=of_shards(f"{STUDY}/cost/{{shard}}.json"),
+        moments=of_shards(f"{STUDY}/moments/{{group}}/{{shard}}"),
+        cost=of_shards(f"{STUDY}/cost/{{group}}/{{shard}}.json"),
     output:
-        directory(f"{STUDY}/indices"),
+        directory(f"{STUDY}/indices/{{layer}}.zarr"),
     log:
-        f"{RESULTS}/logs/indices-{{model}}-{{set}}-{{design}}.log",
+        f"{RESULTS}/logs/indices-{{model}}-{{set}}-{{design}}-{{layer}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/indices-{{model}}-{{set}}-{{design}}.tsv"
+        f"{RESULTS}/benchmarks/indices-{{model}}-{{set}}-{{design}}-{{layer}}.tsv"
     conda:
         ENVIRONMENT
     resources:
-        mem_mb=memory_of("indices"),
+        mem_mb=memory_of_layer,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         confidence_level=EXPERIMENT.config["confidence_level"],
         variables=lambda wildcards: study_of(wildcards).variables,
-        layers=lambda wildcards: [
-            layer.to_json() for layer in study_of(wildcards).layers
-        ],
+        layer=lambda wildcards: layer_of(wildcards).to_json(),
+        position=lambda wildcards: EXPERIMENT.position(
+            wildcards.model, layer_of(wildcards).name
+        ),
         groups=lambda wildcards: EXPERIMENT.groups(wildcards.set),
         apply=lambda wildcards: EXPERIMENT.config["variable_sets"][wildcards.set][
             "apply"
@@ -62,7 +63,7 @@ rule estimate:
 
 rule indices:
     input:
-        every(f"{STUDY}/indices"),
+        [path for study in EXPERIMENT.studies for path in indices_of(study)],
 
 
 rule plan:

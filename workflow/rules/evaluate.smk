@@ -1,7 +1,8 @@
 # Evaluation: the network on the rows of a design, in shards of some blocks of some replicates.
 # in:  the images and the model
-# out: activations/<shard>/<layer>.zarr, (block, row, *unit), and what it cost; with storage: moments
-#      the sums of the outputs instead, moments/<shard>/<layer>.zarr, and no output is kept
+# out: activations/<group>/<shard>/<layer>.zarr, (block, row, *unit), for each group of layers, and
+#      what it cost; with storage: moments the sums of the outputs instead, in moments/, and no output
+#      is kept
 
 STORAGE = EXPERIMENT.config["storage"]
 
@@ -11,22 +12,22 @@ rule evaluate:
         images=rules.images.output.summary,
         weights=trained_weights,
     output:
-        stored=directory(f"{STUDY}/{STORAGE}/{{shard}}"),
-        cost=f"{STUDY}/cost/{{shard}}.json",
+        stored=directory(f"{STUDY}/{STORAGE}/{{group}}/{{shard}}"),
+        cost=f"{STUDY}/cost/{{group}}/{{shard}}.json",
     log:
-        f"{RESULTS}/logs/evaluate-{{model}}-{{set}}-{{design}}-{{shard}}.log",
+        f"{RESULTS}/logs/evaluate-{{model}}-{{set}}-{{design}}-{{group}}-{{shard}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/evaluate-{{model}}-{{set}}-{{design}}-{{shard}}.tsv"
+        f"{RESULTS}/benchmarks/evaluate-{{model}}-{{set}}-{{design}}-{{group}}-{{shard}}.tsv"
     conda:
         ENVIRONMENT
     threads: EXPERIMENT.config["evaluation"]["threads"]
     resources:
-        mem_mb=memory_of("evaluate"),
+        mem_mb=memory_of_group("evaluate"),
         runtime=lambda wildcards, attempt: 240 * attempt,
         gpu=GPU,
     params:
         dataset=EXPERIMENT.dataset,
-        model=lambda wildcards: EXPERIMENT.model(wildcards.model),
+        model=lambda wildcards: EXPERIMENT.network(wildcards.model),
         variable_set=lambda wildcards: EXPERIMENT.variable_set(wildcards.set),
         # Of its rows a shard's name says all: those of a smaller study are those of a larger.
         part=lambda wildcards: {
@@ -40,6 +41,10 @@ rule evaluate:
             key: EXPERIMENT.config["evaluation"][key]
             for key in ("batch_size", "threads", "precision", "compile")
         },
+        # The group's name says what the layers are; one that is wanted no more changes nothing.
+        layers=lambda wildcards, resources: [
+            layer.to_json() for layer in group_of(wildcards).layers
+        ],
         at_once=lambda wildcards, resources: study_of(wildcards).images_at_once(
             device_of(resources)
         ),

@@ -13,7 +13,7 @@ rule page:
             for path in files_of(chosen.analysis)
         ],
         cost=[
-            f"{STUDY}/cost/{shard.name}.json".format(
+            f"{STUDY}/cost/{shard}.json".format(
                 model=study.model, set=study.variable_set, design=study.design
             )
             for study in EXPERIMENT.studies

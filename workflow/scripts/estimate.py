@@ -1,4 +1,4 @@
-"""Turn the sums of all shards into indices with intervals, layer by layer."""
+"""Turn the sums of all shards of a layer into indices with intervals."""
 
 import json
 from pathlib import Path
@@ -18,6 +18,7 @@ snakemake: Snakemake
 
 with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
     params, names = snakemake.params, snakemake.wildcards
+    layer = Layer.from_json(params.layer)
     costs = [json.loads(Path(path).read_text()) for path in snakemake.input.cost]
     provenance = {
         **params.provenance,
@@ -25,29 +26,28 @@ with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
         "batch_size": costs[0]["batch_size"],
         "versions": versions(),
     }
-    for number, layer in enumerate(map(Layer.from_json, params.layers)):
-        file = f"{file_name(layer.name)}.zarr"
-        shards = [Path(path) / file for path in snakemake.input.moments]
-        reader = MomentsReader(*shards)
-        dataset = layer_dataset(
-            reader.slabs(),
-            params.variables,
-            reader.dims,
-            params.confidence_level,
-            {
-                "experiment": snakemake.config["experiment"],
-                "model": names.model,
-                "variable_set": names.set,
-                "layer": layer.name,
-                "layer_number": number,
-                "apply": params.apply,
-                "seed": params.provenance["seed"],
-                "images": value_digest(params.provenance["dataset"]),
-                "provenance": json.dumps(provenance),
-            },
-            params.groups,
-            layer.tokens,
-            layer.grid,
-        )
-        write_dataset(folder / file, dataset)
-        LOG.info("%s: %s units", layer.name, dataset.attrs["unit_counts"])
+    shards = [Path(path) for path in snakemake.input.moments]
+    reader = MomentsReader(*(shard / f"{file_name(layer.name)}.zarr" for shard in shards))
+    dataset = layer_dataset(
+        reader.slabs(),
+        params.variables,
+        reader.dims,
+        params.confidence_level,
+        {
+            "experiment": snakemake.config["experiment"],
+            "model": names.model,
+            "variable_set": names.set,
+            "layer": layer.name,
+            "layer_number": params.position,
+            "apply": params.apply,
+            "seed": params.provenance["seed"],
+            "images": value_digest(params.provenance["dataset"]),
+            "provenance": json.dumps(provenance),
+            "shards": [f"{shard.parent.name}/{shard.name}" for shard in shards],
+        },
+        params.groups,
+        layer.tokens,
+        layer.grid,
+    )
+    write_dataset(folder, dataset)
+    LOG.info("%s units", dataset.attrs["unit_counts"])

@@ -14,6 +14,7 @@ from variscope.log import LOG, Progress
 from variscope.responses.network.device import name_of, repeatable
 from variscope.responses.network.evaluator import Evaluator
 from variscope.stores.atomic import new_directory, new_file
+from variscope.stores.manifest import write_layers
 from variscope.study.jobs import job
 
 snakemake: Snakemake
@@ -22,6 +23,7 @@ with job(snakemake.log[0]):
     here = Path.cwd()
     dataset, model = snakemake.params.dataset, snakemake.params.model
     evaluation = snakemake.params.evaluation
+    layers = list(map(Layer.from_json, snakemake.params.layers))
     images = reopen_images(dataset, snakemake.input.images, here)
     variable_set = snakemake.params.variable_set
     space = make_space(variable_set, images, variable_set["augmentations"], here)
@@ -35,14 +37,13 @@ with job(snakemake.log[0]):
             trained,
             image_shape=(images.channels, *images.size),
         ),
-        list(map(Layer.from_json, model["layers"])),
+        layers,
         space,
         images,
         mean=model["mean"],
         std=model["std"],
         batch_size=snakemake.params.at_once,
         device=snakemake.params.device,
-        softmax=model["softmax"],
         precision=evaluation["precision"],
         compile=evaluation["compile"],
         memory=model["memory"],
@@ -53,6 +54,7 @@ with job(snakemake.log[0]):
         Progress(part.blocks * part.rows, "images") as progress,
         new_directory(snakemake.output.stored) as folder,
     ):
+        write_layers(Path(snakemake.output.stored), layers)
         shards = importlib.import_module(f"variscope.study.shards.{snakemake.params.storage}")
         cost = shards.store(folder, evaluator, part, progress)
         cost |= {"device": name_of(evaluator.device), "batch_size": snakemake.params.at_once}

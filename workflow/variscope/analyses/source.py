@@ -20,7 +20,7 @@ class Study:
 
     Attributes:
         model, variable_set, design: their names.
-        paths: of its layers' datasets, or of the folder that holds them.
+        paths: of its layers' datasets, in order.
         unit_names: what the units of a layer of scores stand for, by the layer: the classes.
     """
 
@@ -53,7 +53,7 @@ class Study:
     @cached_property
     def tree(self) -> xr.DataTree:
         """Everything that was estimated, one node for each layer (contract 4.3 of the design)."""
-        return read_study(self.paths[0])
+        return read_study(self.paths)
 
     @cached_property
     def index(self) -> str:

@@ -35,6 +35,7 @@ class Layer:
             where they are not known.
         prefix: what the first tokens are that are not patches, "class" or "register"; of tokens.
         grid: rows and columns of the patches that the other tokens are, row by row; of tokens.
+        softmax: whether softmax over the classes is applied to the output.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Layer:
     axes: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
     grid: tuple[int, int] | None = None
+    softmax: bool = False
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -100,6 +102,7 @@ class Layer:
             "axes": list(self.axes),
             "prefix": list(self.prefix),
             "grid": list(self.grid) if self.grid else None,
+            "softmax": self.softmax,
         }
 
     @classmethod
@@ -112,6 +115,7 @@ class Layer:
             tuple(content["axes"]),
             tuple(content["prefix"]),
             (int(grid[0]), int(grid[1])) if grid else None,
+            content["softmax"],
         )
 
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -104,7 +104,7 @@ def probe(
         layers: exact names of modules (`model.named_modules`), with the place in the output where
             that is a tuple or a mapping (``"lstm[0]"``), or "auto" for the main stages.
         image_shape: (C, H, W) of one image.
-        softmax_last: whether softmax will be applied to the last layer, which then needs at least
+        softmax_last: whether softmax is to be applied to the last layer, which then needs at least
             one dimension besides the batch.
         axes: by layer the names of its output's axes, such as "y x channel"; of the others they
             are found out, see `variscope.inputs.axis_evidence`.
@@ -139,7 +139,8 @@ def probe(
         for a in found
     ]
     device = next(model.parameters(), torch.empty(0)).device
-    return named(model, stated, image_shape, device)
+    *others, last = named(model, stated, image_shape, device)
+    return (*others, replace(last, softmax=softmax_last))
 
 
 def outputs_of_all(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
@@ -147,18 +148,36 @@ def outputs_of_all(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
 
     A size of the network that does not depend on which layers are chosen.
     """
-    # A module that is compiled by torch.jit takes no hooks.
-    leaves = tuple(
-        name
-        for name, module in model.named_modules()
-        if _is_leaf(module) and not isinstance(module, torch.jit.ScriptModule)
-    )
-    calls = trace(model, leaves, _images(model, 1, image_shape))
+    modules = dict(model.named_modules())
     found = sum(
         call.count * sum(tensor.numel() for _, tensor in outputs(call.output))
-        for call in calls.values()
+        for name, call in _calls_of_all(model, image_shape).items()
+        if _is_leaf(modules[name])
     )
     return found + prod(image_shape)
+
+
+def positions(
+    model: nn.Module, layers: Sequence[Layer], image_shape: tuple[int, int, int]
+) -> list[int]:
+    """Return when each layer's module ends in a pass, counted among all modules of the network.
+
+    It says which layer comes first whatever others are chosen; places in the output of one module
+    have one position.
+    """
+    modules = dict(model.named_modules(remove_duplicate=False))
+    order = {modules[name]: at for at, name in enumerate(_calls_of_all(model, image_shape))}
+    return [order.get(modules[place_of(model, layer.name)[0]], len(order)) for layer in layers]
+
+
+def _calls_of_all(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, Call]:
+    """Trace one image through all modules that take hooks: those that torch.jit compiled do not."""
+    names = tuple(
+        name
+        for name, module in model.named_modules()
+        if not isinstance(module, torch.jit.ScriptModule)
+    )
+    return trace(model, names, _images(model, 1, image_shape))
 
 
 def auto_layers(model: nn.Module, image_shape: tuple[int, int, int]) -> tuple[str, ...]:
@@ -248,21 +267,18 @@ def _stages(
 
 
 @contextmanager
-def capture(
-    model: nn.Module, layers: Sequence[Layer], receive: Receive, softmax_last: bool = False
-) -> Iterator[None]:
+def capture(model: nn.Module, layers: Sequence[Layer], receive: Receive) -> Iterator[None]:
     """While open, hand the output (n, *unit) of each layer to `receive(name, output)`.
 
     Its dimensions are in the reported order: a view of what the network puts out, detached but not
     copied, and an in-place module that follows (ReLU) may change it as soon as `receive` returns:
-    use it up or copy it inside. With `softmax_last`, softmax over the classes is applied to the
-    last layer of the list. The model computes on with its own values. Hooks are removed on leaving,
-    by an exception, too.
+    use it up or copy it inside. Where a layer says so, softmax over the classes is applied. The
+    model computes on with its own values. Hooks are removed on leaving, by an exception, too.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
 
-    def hook(layer: Layer, softmax: bool) -> Callable[[nn.Module, Any, Any], None]:
-        reported = reporter(model, layer, softmax)
+    def hook(layer: Layer) -> Callable[[nn.Module, Any, Any], None]:
+        reported = reporter(model, layer)
 
         def catch(module: nn.Module, inputs: Any, output: Any) -> None:
             receive(layer.name, reported(output))
@@ -271,19 +287,16 @@ def capture(
 
     handles = []
     try:
-        for position, layer in enumerate(layers):
-            softmax = softmax_last and position == len(layers) - 1
+        for layer in layers:
             module, _ = place_of(model, layer.name)
-            handles.append(modules[module].register_forward_hook(hook(layer, softmax)))
+            handles.append(modules[module].register_forward_hook(hook(layer)))
         yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def reporter(
-    model: nn.Module, layer: Layer, softmax: bool = False
-) -> Callable[[Any], torch.Tensor]:
+def reporter(model: nn.Module, layer: Layer) -> Callable[[Any], torch.Tensor]:
     """Return what makes a module's output that of the layer, ``(n, *unit)`` in reported order.
 
     Softmax is over the classes: the channels, features or neurons.
@@ -293,7 +306,7 @@ def reporter(
 
     def reported(output: Any) -> torch.Tensor:
         found = layer.arranged(tensor_at(output, place, layer.name).detach())
-        return torch.softmax(found, dim=over) if softmax else found
+        return torch.softmax(found, dim=over) if layer.softmax else found
 
     return reported
 

@@ -263,7 +263,7 @@ def _study(
         f"{model['factory']}, {found['models'][plan.model]['parameters']:,} parameters",
         f"weights: {model['weights']}",
         *found["models"][plan.model]["notes"],
-        *_computation(folder, config["evaluation"]["precision"]),
+        *_computation(plan, folder, config["evaluation"]["precision"]),
     ]
     measured = json.loads((results / plan.model / "accuracy.json").read_text())
     return Study(
@@ -364,9 +364,15 @@ def _answered(
     )
 
 
-def _computation(folder: Path, precision: str) -> Iterator[str]:
+def _costs(plan: StudyPlan, folder: Path) -> list[dict[str, Any]]:
+    """Read what the shards of a study cost."""
+    files = (folder / "cost" / f"{shard}.json" for shard in plan.shards)
+    return [json.loads(file.read_text()) for file in files]
+
+
+def _computation(plan: StudyPlan, folder: Path, precision: str) -> Iterator[str]:
     """Yield what evaluated, and what a reduced precision adds: the largest share of variance."""
-    costs = [json.loads(path.read_text()) for path in sorted((folder / "cost").rglob("*.json"))]
+    costs = _costs(plan, folder)
     yield "evaluated on " + ", ".join(sorted({cost["device"] for cost in costs}))
     shares = [(share, name) for c in costs for name, share in c.get("noise_floor", {}).items()]
     if shares:
@@ -385,7 +391,7 @@ def _timings(plan: Plan, results: Path, analyses: Sequence[Analysis]) -> Iterato
     for study in plan.studies:
         name = f"{study.model}-{study.variable_set}-{study.design}"
         folder = results / study.model / study.variable_set / study.design
-        costs = [json.loads(path.read_text()) for path in (folder / "cost").rglob("*.json")]
+        costs = _costs(study, folder)
         seconds = sum(cost["seconds"] for cost in costs)
         yield TimingRow(
             stage="evaluate",

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from variscope.errors import UserError
 
+# How the name of what is half written begins.
+PARTIAL = ".partial."
+
 # What a system says of a disk that takes no more, and what that means.
 FULL = {
     errno.ENOSPC: "the disk is full",
@@ -113,4 +116,4 @@ def _let_zarr_end() -> None:
 
 
 def _beside(target: Path) -> Path:
-    return target.parent / f".partial.{target.name}"
+    return target.parent / f"{PARTIAL}{target.name}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import xarray as xr
@@ -43,10 +44,12 @@ def read_dataset(path: Path) -> xr.Dataset:
         raise UserError(f"{path}: cannot be read ({error})") from error
 
 
-def read_study(indices: Path | str) -> xr.DataTree:
-    """Read the layers of a study, a directory ``indices``, into a tree: one node per layer.
+def read_study(indices: Path | str | Sequence[Path | str]) -> xr.DataTree:
+    """Read the layers of a study into a tree: one node per layer.
 
-    The order of the layers is that of the network: it stands in each layer's attributes.
+    Args:
+        indices: the layers' groups, in the order of the tree; or their directory ``indices``, of
+            which all layers are read, in the order of the network.
 
     Raises:
         UserError: a chunk is missing or damaged; its file is named.
@@ -64,16 +67,19 @@ def read_study(indices: Path | str) -> xr.DataTree:
         >>> study["classifier"]["S1"].values
         array([0.25, 0.5 ])
     """
-    read = map(read_dataset, sorted(Path(indices).glob("*.zarr")))
+    if isinstance(indices, (str, os.PathLike)):
+        read = [read_dataset(path) for path in sorted(Path(indices).glob("*.zarr"))]
+        read.sort(key=lambda dataset: int(dataset.attrs["layer_number"]))
+    else:
+        read = [read_dataset(Path(path)) for path in indices]
     return study_tree({str(dataset.attrs["layer"]): dataset for dataset in read})
 
 
 def study_tree(layers: Mapping[str, xr.Dataset]) -> xr.DataTree:
-    """Join the datasets of layers into a tree in the order of the network.
+    """Join the datasets of layers into a tree, in their order.
 
     A slash in a layer's name would be a node below a node: it is percent-encoded in the node's.
     """
-    ordered = sorted(layers, key=lambda name: int(layers[name].attrs["layer_number"]))
     return xr.DataTree.from_dict(
-        {name.replace("/", "%2F"): layers[name] for name in ordered}, name="study"
+        {name.replace("/", "%2F"): layers[name] for name in layers}, name="study"
     )

@@ -19,6 +19,7 @@ from variscope.stores.atomic import new_file
 from variscope.study.choosing import Chosen, chosen
 from variscope.study.config import complete, groups_of
 from variscope.study.digest import PACKAGE, code_digest, files_digest, value_digest
+from variscope.study.layer_groups import sweep
 from variscope.study.plan import Plan, StudyPlan
 
 SCRIPTS = PACKAGE.parent / "scripts"
@@ -97,6 +98,14 @@ class Experiment:
         """The analyses that are on, in the order of the page."""
         return chosen(self.config["analyses"], self.folder)
 
+    def sweep(self) -> None:
+        """Take away what killed jobs of an earlier run left, and no job will write again."""
+        results = self.folder / "results" / self.config["experiment"]
+        for study in self.studies:
+            of_study = results / study.model / study.variable_set / study.design
+            for store in ("activations", "moments"):
+                sweep(of_study / store, study.layer_groups)
+
     @property
     def studies(self) -> tuple[StudyPlan, ...]:
         """All studies."""
@@ -122,6 +131,17 @@ class Experiment:
             "layers": found["layers"],
             "files": model_files_digest(self.config["models"][name], self.folder),
         }
+
+    def network(self, name: str) -> dict[str, Any]:
+        """What a model's outputs depend on, whichever layers are chosen."""
+        chosen = ("layers", "axes", "softmax")
+        return {key: value for key, value in self.model(name).items() if key not in chosen}
+
+    def position(self, model: str, layer: str) -> int:
+        """Where a layer stands in the network."""
+        found = self.found["models"][model]
+        names = [one["name"] for one in found["layers"]]
+        return int(found["positions"][names.index(layer)])
 
     def measured(self, name: str) -> dict[str, Any]:
         """Say what of a model's answers is measured, and the sets where it is its agreement."""
@@ -157,7 +177,7 @@ class Experiment:
         return {
             "seed": self.config["seed"],
             "dataset": self.dataset,
-            "model": self.model(model),
+            "model": self.network(model),
             "variable_set": self.variable_set(variable_set),
             "design": {
                 "kind": design,

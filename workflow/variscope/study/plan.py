@@ -6,7 +6,6 @@ what `variscope.study.preflight` found. No torch is imported.
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +22,8 @@ from variscope.estimators.moments import SLAB_BYTES
 from variscope.inputs.axes import Layer
 from variscope.responses.network.batches import batch_size_for
 from variscope.study.config import designs_of, groups_of
-from variscope.study.sharding import NAMES, Shard, plan_shards
+from variscope.study.layer_groups import LayerGroup, plan_groups
+from variscope.study.sharding import Shard
 
 MIB = 2**20
 GIB = 2**30
@@ -45,12 +45,13 @@ class StudyPlan:
         variables: names of the variables.
         layers: as the preflight found them.
         blocks, replicates, rows_per_block: of the design.
-        evaluations: forward passes; rows that repeat an earlier one of their block need none.
+        evaluations: images of one pass over all layers of a group; rows that repeat an earlier
+            one of their block need none.
         exact: whether repeats were counted in every block, or extrapolated.
         batch_size: images of one forward pass; None where it is auto.
         device: that the preflight found.
         outputs: of all modules of the network for one image.
-        shards: the jobs of the evaluation.
+        layer_groups: the layers that are evaluated together, with the shards of each.
         storage: ``"activations"`` or ``"moments"``, what the evaluation keeps.
         groups: names of the groups of variables whose Shapley effects are summed.
     """
@@ -68,7 +69,7 @@ class StudyPlan:
     batch_size: int | None
     device: str
     outputs: int
-    shards: tuple[Shard, ...]
+    layer_groups: tuple[LayerGroup, ...]
     storage: str
     groups: tuple[str, ...] = ()
 
@@ -83,6 +84,25 @@ class StudyPlan:
         return self.rows - self.evaluations
 
     @property
+    def shards(self) -> tuple[str, ...]:
+        """The jobs of the evaluation, by their folders: those of each group of layers."""
+        return tuple(f"{of.name}/{shard.name}" for of in self.layer_groups for shard in of.shards)
+
+    def group(self, name: str) -> LayerGroup:
+        """Return a group of layers by its name."""
+        return next(group for group in self.layer_groups if group.name == name)
+
+    def group_of(self, layer: str) -> LayerGroup:
+        """Return the group that a layer is taken from."""
+        return next(
+            group for group in self.layer_groups if any(read.name == layer for read in group.read)
+        )
+
+    def layer(self, name: str) -> Layer:
+        """Return a layer by its name."""
+        return next(layer for layer in self.layers if layer.name == name)
+
+    @property
     def units(self) -> int:
         """Units of all layers."""
         return sum(layer.units for layer in self.layers)
@@ -92,17 +112,13 @@ class StudyPlan:
         return self.batch_size or batch_size_for(self.outputs, device or self.device)
 
     @property
-    def stored(self) -> int:
-        """How many times a unit's sums are stored: once a replicate, and for each later shell."""
-        return sum(map(_entries, self.shards))
-
-    @property
     def disk(self) -> dict[str, int]:
         """Bytes per stage, at most: before compression, but for the bits of the sums that are 0."""
-        sums = self.stored * self.layout.sum_rows
+        evaluated = sum(layer.units for of in self.layer_groups for layer in of.layers)
+        stored = sum(_entries(of) * layer.units for of in self.layer_groups for layer in of.layers)
         return {
-            "activations": 4 * self.rows * self.units if self.storage == "activations" else 0,
-            "moments": STORED_BYTES * sums * self.units,
+            "activations": 4 * self.rows * evaluated if self.storage == "activations" else 0,
+            "moments": STORED_BYTES * self.layout.sum_rows * stored,
             "indices": STORED_BYTES * self._values * self.units + 8 * self._kept_sums,
         }
 
@@ -123,33 +139,45 @@ class StudyPlan:
 
     @property
     def memory_mb(self) -> dict[str, int]:
-        """Memory of one job of each stage that runs, MiB."""
-        widest = max(self.layers, key=lambda layer: layer.units)
-        largest, leading = widest.units, widest.shape[0]
-        indices = 8 * self._values * largest
+        """Memory of one job of each stage that runs, MiB: of the largest."""
+        sizes = {"evaluate": max(map(self.evaluate_mb, self.layer_groups))}
+        if self.storage == "activations":
+            sizes["moments"] = max(map(self.moments_mb, self.layer_groups))
+        return {**sizes, "indices": max(map(self.indices_mb, self.layers))}
+
+    def evaluate_mb(self, group: LayerGroup) -> int:
+        """Memory of a job that evaluates a group of layers, MiB."""
+        units = sum(layer.units for layer in group.layers)
         batch = max(self.images_at_once(), self.rows_per_block)
         on_host = 5 if self.device == "cpu" else 2 if self.storage == "activations" else 0
-        sums = 8 * self.layout.sum_rows * largest
-        in_shard = max(map(_entries, self.shards))
-        chunk = max(16 * MIB, 4 * self.rows_per_block * largest)
         if self.storage == "activations":
-            kept = len(self.layers) * chunk
+            kept = sum(map(self._chunk, group.layers))
         else:
             # Of all layers the totals and those of a shell, and one layer's rounded.
-            kept = 2 * sums // largest * self.units + sums
-        sizes = {
-            # Outputs as evaluated and as rows, what is buffered of them, images and network; of a
-            # GPU's outputs only rows that are stored.
-            "evaluate": on_host * 4 * batch * self.units + kept,
-            # A slab of sums with what is made of it; a layer's indices, joined, and encoded.
-            "indices": 3 * max(SLAB_BYTES, self.stored * sums // leading) + 3 * indices,
-        }
-        if self.storage == "activations":
-            sizes["moments"] = (2 + in_shard) * sums + 3 * chunk
-        return {
-            stage: (_TORCH_MB if stage == "evaluate" else _NUMPY_MB) + ceil(size / MIB)
-            for stage, size in sizes.items()
-        }
+            largest = max(layer.units for layer in group.layers)
+            kept = 8 * self.layout.sum_rows * (2 * units + largest)
+        # Outputs as evaluated and as rows, what is buffered of them, images and network; of a GPU's
+        # outputs only rows that are stored.
+        return _TORCH_MB + ceil((on_host * 4 * batch * units + kept) / MIB)
+
+    def moments_mb(self, group: LayerGroup) -> int:
+        """Memory of a job that sums the activations of a shard of a group of layers, MiB."""
+        largest = max(group.layers, key=lambda layer: layer.units)
+        in_shard = max(map(_entries_of, group.shards))
+        sums = 8 * self.layout.sum_rows * largest.units
+        return _NUMPY_MB + ceil(((2 + in_shard) * sums + 3 * self._chunk(largest)) / MIB)
+
+    def indices_mb(self, layer: Layer) -> int:
+        """Memory of a job that estimates a layer's indices, or reads them, MiB."""
+        stored = _entries(self.group_of(layer.name))
+        leading = 8 * self.layout.sum_rows * layer.units // layer.shape[0]
+        # A slab of sums with what is made of it; the indices, joined, and encoded.
+        sizes = 3 * max(SLAB_BYTES, stored * leading) + 3 * 8 * self._values * layer.units
+        return _NUMPY_MB + ceil(sizes / MIB)
+
+    def _chunk(self, layer: Layer) -> int:
+        """Bytes of a chunk of a layer's stored outputs."""
+        return max(16 * MIB, 4 * self.rows_per_block * layer.units)
 
     @property
     def main_index(self) -> str:
@@ -246,6 +274,7 @@ class Plan:
                     "no-op rows": f"{about}{study.repeats:,} ({study.repeats / study.rows:.0%})",
                     "evaluations": f"{about}{study.evaluations:,}",
                     **({"published": f"{published:,}"} if source and published else {}),
+                    "passes": str(len(study.layer_groups)),
                     "shards": str(len(study.shards)),
                     **{f"{stage} disk": _size(size) for stage, size in study.disk.items()},
                     **{
@@ -267,14 +296,14 @@ class Plan:
             ]
         for model, notes in self.notes.items():
             lines += ["", f"model {model}", *(f"  {note}" for note in notes)]
-        evaluations = sum(study.evaluations for study in self.studies)
+        evaluations = sum(len(study.layer_groups) * study.evaluations for study in self.studies)
         disk = sum(sum(study.disk.values()) for study in self.studies)
         jobs = {
             "evaluate": sum(len(study.shards) for study in self.studies),
             "moments": sum(
                 len(study.shards) for study in self.studies if study.storage == "activations"
             ),
-            "indices": len(self.studies),
+            "indices": sum(len(study.layers) for study in self.studies),
         }
         parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         lines += [
@@ -306,7 +335,7 @@ def _study(
     space = found["variable_sets"][variable_set]
     counted = space["designs"][design]
     rows = counted["rows_per_block"]
-    batch_size = config["evaluation"]["batch_size"]
+    batch_size, per_pass = (config["evaluation"][key] for key in ("batch_size", "layers_per_pass"))
     return StudyPlan(
         model,
         variable_set,
@@ -321,25 +350,24 @@ def _study(
         None if batch_size == "auto" else batch_size,
         found["device"],
         found["models"][model]["outputs"],
-        plan_shards(
+        plan_groups(
+            layers,
+            None if per_pass == "all" else per_pass,
+            results / model / variable_set / design / config["storage"],
             replicate_sizes(sizes["blocks"], sizes["replicates"]),
             config["evaluation"]["rows_per_shard"] // rows,
-            _shards_there(results / model / variable_set / design / config["storage"]),
         ),
         config["storage"],
         tuple(groups_of(config["variable_sets"][variable_set])),
     )
 
 
-def _shards_there(folder: Path) -> list[Shard]:
-    """Return the shards that a folder of stores holds."""
-    if not folder.is_dir():
-        return []
-    return [Shard.of(path.name) for path in folder.iterdir() if re.fullmatch(NAMES, path.name)]
+def _entries(group: LayerGroup) -> int:
+    """Return how many times a unit's sums are stored: per replicate, and per later shell."""
+    return sum(map(_entries_of, group.shards))
 
 
-def _entries(shard: Shard) -> int:
-    """Return how many sums of a unit a shard keeps."""
+def _entries_of(shard: Shard) -> int:
     return len(shard.replicates) * len(summed_ranges(shard.start, shard.stop))
 
 

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,10 @@ def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
     Returns:
         What JSON can hold: ``dataset`` (settings as resolved, summary of the images, what was
-        skipped), ``models`` (layers with shapes and axes, mean, std, memory, parameters, outputs
-        of all modules for an image, notes), ``variable_sets`` (variables with kinds, factors and
-        bounds; per design the rows and the evaluations of a block on average, and whether that was
-        counted in full), ``device``.
+        skipped), ``models`` (layers with shapes and axes, their positions in a pass, mean, std,
+        memory, parameters, outputs of all modules for an image, notes), ``variable_sets``
+        (variables with kinds, factors and bounds; per design the rows and the evaluations of a
+        block on average, and whether that was counted in full), ``device``.
 
     Raises:
         UserError: the first thing that is wrong, by its key.
@@ -141,7 +142,7 @@ def _model(
     import torch
 
     from variscope.inputs.answers import answers_of
-    from variscope.inputs.layers import outputs_of_all, probe
+    from variscope.inputs.layers import outputs_of_all, positions, probe
     from variscope.inputs.models import build, categories, check_weights, resolve_weights
     from variscope.inputs.normalisation import normalisation
     from variscope.inputs.training import check_training, normalised
@@ -163,7 +164,8 @@ def _model(
     normal = normalisation(model, network, folder, shape[0])
     layers = probe(network, model["layers"], shape, model["softmax"], model["axes"])
     notes = [str(normal), *weights.notes]
-    memory = check_values(network, layers, images_to_look_at(images), normal.mean, normal.std)
+    bare = [replace(layer, softmax=False) for layer in layers]
+    memory = check_values(network, bare, images_to_look_at(images), normal.mean, normal.std)
     if memory != "channels_last":
         notes.append("its memory is contiguous, since it does not take channels last")
     if weights.kind == "train":
@@ -182,11 +184,12 @@ def _model(
             )
     two = normalised(images.load([0, min(1, len(images) - 1)]), normal.mean, normal.std)
     known = categories(model["factory"], model["weights"], folder)
-    answers = answers_of(network, layers[-1], two, images.classes, known)
+    answers = answers_of(network, bare[-1], two, images.classes, known)
     with torch.no_grad():
         parameters = sum(p.numel() for p in network.parameters())
     return {
         "layers": [layer.to_json() for layer in layers],
+        "positions": positions(network, layers, shape),
         "mean": normal.mean,
         "std": normal.std,
         "memory": memory,

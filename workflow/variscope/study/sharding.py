@@ -15,10 +15,9 @@ from dataclasses import dataclass
 
 from variscope.designs.cells import is_boundary, largest_power, shells
 
-# What a shard's name looks like: a constraint of Snakemake's wildcard.
-NAMES = r"replicates-\d+-\d+-blocks-\d+-\d+"
-
-_NAME = re.compile(r"replicates-(\d+)-(\d+)-blocks-(\d+)-(\d+)")
+# What a shard's name looks like, and without its groups: a constraint of Snakemake's wildcard.
+NAME = re.compile(r"replicates-(\d+)-(\d+)-blocks-(\d+)-(\d+)")
+NAMES = re.sub("[()]", "", NAME.pattern)
 
 
 @dataclass(frozen=True, order=True)
@@ -37,7 +36,7 @@ class Shard:
         Raises:
             ValueError: it is no shard's.
         """
-        if not (match := _NAME.fullmatch(name)):
+        if not (match := NAME.fullmatch(name)):
             raise ValueError(f"{name!r} is no shard's name")
         first, last, start, stop = map(int, match.groups())
         return cls(start, stop, first, last + 1)

@@ -37,7 +37,6 @@ class Compiled:
     Args:
         model: in eval mode, on its device. The hooks stay on it.
         layers: in the order of what is returned.
-        softmax_last: apply softmax over the classes to the last of them.
         memory: layout of the images.
     """
 
@@ -45,7 +44,6 @@ class Compiled:
         self,
         model: nn.Module,
         layers: Sequence[Layer],
-        softmax_last: bool = False,
         memory: torch.memory_format = torch.channels_last,
     ) -> None:
         self._memory = memory
@@ -54,8 +52,8 @@ class Compiled:
         self._compiled: Callable[[torch.Tensor], tuple[torch.Tensor, ...]] | None = None
         caught: dict[str, torch.Tensor] = {}
 
-        def hook(layer: Layer, softmax: bool) -> Callable[[nn.Module, Any, Any], None]:
-            name, reported = layer.name, reporter(model, layer, softmax)
+        def hook(layer: Layer) -> Callable[[nn.Module, Any, Any], None]:
+            name, reported = layer.name, reporter(model, layer)
 
             def catch(module: nn.Module, inputs: Any, output: Any) -> None:
                 # In the layout and precision that is handed on, so that the layer's own loop
@@ -68,9 +66,8 @@ class Compiled:
 
         modules = dict(model.named_modules(remove_duplicate=False))
         for layer in layers:
-            softmax = softmax_last and layer.name == self._layers[-1]
             module, _ = place_of(model, layer.name)
-            modules[module].register_forward_hook(hook(layer, softmax))
+            modules[module].register_forward_hook(hook(layer))
 
         def forward(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
             # Empty before and after: to the compiler nothing outlives a call.

@@ -94,7 +94,6 @@ class Evaluator:
         mean, std: the model's normalisation, of each channel.
         batch_size: images of one forward pass, at most; halved where the device's memory is short.
         device: torch device.
-        softmax: apply softmax to the last layer's outputs.
         precision: what the network computes in, one of `device.PRECISIONS`.
             Images are altered, and outputs handed on, in float32 all the same.
         compile: let torch.compile compile the network; a UserError says where it cannot.
@@ -113,7 +112,6 @@ class Evaluator:
         std: Sequence[float],
         batch_size: int,
         device: str = "cpu",
-        softmax: bool = False,
         precision: str = "float32",
         compile: bool = False,
         memory: str = "channels_last",
@@ -130,13 +128,10 @@ class Evaluator:
         self.images = images
         self.batch_size = self._at_once = batch_size
         self.device = torch.device(device)
-        self.softmax = softmax
         self.precision = precision
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device)[:, None, None]
         self._std = torch.tensor(std, dtype=torch.float32, device=device)[:, None, None]
-        self._compiled = (
-            Compiled(self.model, self.layers, softmax, self.memory) if compile else None
-        )
+        self._compiled = Compiled(self.model, self.layers, self.memory) if compile else None
 
     def blocks_at_once(self, rows: int) -> int:
         """Return how many blocks of this many rows a batch has: a power of two."""
@@ -274,7 +269,7 @@ class Evaluator:
                         for name, output in caught.items():
                             receive(name, output)
                     else:
-                        with capture(self.model, self.layers, receive, softmax_last=self.softmax):
+                        with capture(self.model, self.layers, receive):
                             self.model(images)
                 except torch.OutOfMemoryError as error:
                     self._take_fewer(error)

@@ -133,12 +133,12 @@ class Experiment:
         }
 
     def network(self, name: str) -> dict[str, Any]:
-        """What a model's outputs depend on, whichever layers are chosen."""
+        """Return what a model's outputs depend on, whichever layers are chosen."""
         chosen = ("layers", "axes", "softmax")
         return {key: value for key, value in self.model(name).items() if key not in chosen}
 
     def position(self, model: str, layer: str) -> int:
-        """Where a layer stands in the network."""
+        """Return where a layer stands in the network."""
         found = self.found["models"][model]
         names = [one["name"] for one in found["layers"]]
         return int(found["positions"][names.index(layer)])

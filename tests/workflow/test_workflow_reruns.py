@@ -124,7 +124,7 @@ def test_another_network_file_reruns_that_model(study: Study) -> None:
         ("figures/style.py", {**DRAWN, "page": 1}),
         ("reporting/page.py", {"page": 1}),
         ("reporting/report.css", {"page": 1}),
-        ("estimators/intervals.py", {"estimate": 2, "samples": 1, **AFTER_INDICES}),
+        ("estimators/intervals.py", {"estimate": 2, **AFTER_INDICES}),
         (
             "responses/network/evaluator.py",
             {"evaluate": 2, "sums": 2, "estimate": 2, **AFTER_INDICES},

@@ -331,5 +331,5 @@ def said(tree: xr.DataTree) -> list[str]:
         built_in()[name].words(source(tree), {}) for name in ("summary", "depth", "comparison")
     ]
     found = [sentence for one in words for sentence in (one.answer, *one.more)]
-    found += [one.control for one in words]
+    found += [text for one in words for text in (one.control, one.note)]
     return [sentence for sentence in found if sentence]

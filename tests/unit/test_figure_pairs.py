@@ -10,7 +10,7 @@ from artists import DrawnCell, cells, pixels, segments
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from variscope import figures
-from variscope.analyses.pair_maps.figures import strip_limits
+from variscope.analyses.pair_maps.figures import draw_pair_maps, strip_limits
 from variscope.figures import grids
 from variscope.indices.pairs import pair_map_over_channels, pair_places, separated_pairs
 
@@ -140,6 +140,21 @@ def test_pairs_whose_interval_leaves_out_0_are_framed(data: xr.Dataset):
     figure = figures.pair_maps(data)
     assert not any(cell.framed for cell in by_pair(figure).values())
     assert "no pair's 95 % interval" in figure.get_suptitle()
+
+
+def test_the_page_shows_the_pairs_whose_interval_leaves_out_0_and_no_others():
+    data = maps()
+    data["S2_layer_low"][:] = [-0.1, 0.1, -0.1, -0.1, -0.1, -0.1]
+    data["S2_layer_high"][:] = [0.2, 0.2, 0.2, 0.2, 0.2, -0.05]
+    source = synthetic.source(synthetic.study({"a": data}))
+    figure = draw_pair_maps(data, source, {})
+    assert figure is not None
+    expected = pair_map_over_channels(data).values[[1, 5]]
+    found = [pixels(image).filled(np.nan) for image in figure.axes[0].images]
+    np.testing.assert_array_equal(found, expected)
+    data["S2_layer_low"][:] = -0.1
+    data["S2_layer_high"][:] = 0.1
+    assert draw_pair_maps(data, source, {}) is None
 
 
 def test_the_title_counts_what_the_mean_leaves_out():

@@ -18,6 +18,7 @@ class Words:
         answer: one or two sentences, with effect and interval.
         more: further sentences.
         control: what the answer was held against, and what came of it.
+        note: what holds of every study alike, said once in a section.
         headline: one sentence for the page's first screen, where the analysis answers the study's
             question as a whole.
     """
@@ -25,6 +26,7 @@ class Words:
     answer: str
     more: Sequence[str] = ()
     control: str = ""
+    note: str = ""
     headline: str = ""
 
     def write(self, path: Path | str) -> None:

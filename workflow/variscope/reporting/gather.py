@@ -167,6 +167,7 @@ def _part(
         answer=words.answer,
         more=words.more,
         control=words.control,
+        note=words.note,
         pictures=pictures,
         sheets=sheets,
     )

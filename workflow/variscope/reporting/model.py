@@ -60,6 +60,7 @@ class Part:
     answer: str = ""
     more: Sequence[str] = ()
     control: str = ""
+    note: str = ""
     pictures: Sequence[Picture] = ()
     sheets: Sequence[Sheet] = ()
 

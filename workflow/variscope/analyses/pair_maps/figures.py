@@ -60,6 +60,7 @@ MOST_IN_CELL = 200  # points of a line in a cell
 def pair_maps(
     dataset: xr.Dataset,
     *,
+    separated_only: bool = False,
     figsize: tuple[float, float] | None = None,
     title: str | None = None,
 ) -> Figure:
@@ -68,7 +69,8 @@ def pair_maps(
     Feature maps: in each cell the picture plane, S2 as the variance-weighted mean over all
     channels, on one scale from 0 to the largest of all (0.05 at least) by its square root. Other
     layers: in each cell the units sorted by their S2, with their intervals, on one axis. Pairs
-    whose interval for the whole layer leaves out 0 are framed. Undefined pixels, and pairs which
+    whose interval for the whole layer leaves out 0 are framed; with `separated_only` the cells of
+    the others stay empty. Undefined pixels, and pairs which
     the design does not give, are hatched. A study of one variable has no pairs, and the picture
     says so. `figsize` is in inches, and `title` stands in the place of what the picture is named
     after.
@@ -79,15 +81,16 @@ def pair_maps(
     if len(variables(dataset)) < 2:
         return no_pairs(figsize, title)
     draw = _map_triangle if is_map(dataset) else _strip_triangle
-    return draw(dataset, figsize, title)
+    shown = separated_pairs(dataset) if separated_only else np.ones(len(dataset["pair"]), bool)
+    return draw(dataset, shown, figsize, title)
 
 
 def _map_triangle(
-    layer: xr.Dataset, figsize: tuple[float, float] | None, title: str | None
+    layer: xr.Dataset, shown: np.ndarray, figsize: tuple[float, float] | None, title: str | None
 ) -> Figure:
     dataset = as_maps(layer)
     maps = np.asarray(pair_map_over_channels(dataset), dtype=float)
-    top = max(float(np.nanmax(maps, initial=0.0)), SMALLEST_SCALE)
+    top = max(float(np.nanmax(maps[shown], initial=0.0)), SMALLEST_SCALE)
     norm = PowerNorm(0.5, 0.0, top, clip=True)
     counts = unit_counts(layer)
     missing = counts["constant"] + counts["not_finite"]
@@ -102,28 +105,30 @@ def _map_triangle(
         title = titled(what, study_name(dataset))
     aspect = maps.shape[1] / maps.shape[2]
     figure, grid = _triangle(dataset, aspect, f"{title}\n{note}", 0.5, figsize)
-    for (i, j), values in zip(pair_places(dataset), maps, strict=True):
-        image = draw_map(grid.ax, grid[i, j - 1], values, norm=norm)
+    for k in np.flatnonzero(shown):
+        i, j = pair_places(dataset)[k]
+        image = draw_map(grid.ax, grid[i, j - 1], maps[k], norm=norm)
     label = "share of the variance of a pixel's units"
     share_bar(figure, image, bottom=0.2, label=label, ticks=scale_ticks(top))
     return figure
 
 
 def _strip_triangle(
-    dataset: xr.Dataset, figsize: tuple[float, float] | None, title: str | None
+    dataset: xr.Dataset, shown: np.ndarray, figsize: tuple[float, float] | None, title: str | None
 ) -> Figure:
     pairs = pair_places(dataset)
     value, low, high = (
         np.asarray(part.transpose("pair", ...), dtype=float).reshape(len(pairs), -1)
         for part in estimate(dataset, "S2")
     )
-    limits = strip_limits(value, low, high)
+    limits = strip_limits(value[shown], low[shown], high[shown])
     if title is None:
         what = f"Pair index S2 and {confidence_percent(dataset)} interval"
         title = titled(what, study_name(dataset))
     heading = f"{title}\n{undefined_note(dataset)}"
     figure, grid = _triangle(dataset, 0.9, heading, 0.38, figsize)
-    for k, (i, j) in enumerate(pairs):
+    for k in np.flatnonzero(shown):
+        i, j = pairs[k]
         draw_strip(grid.ax, grid[i, j - 1], value[k], low[k], high[k], limits=limits)
     # Only the last column has room for numbers, and the scale is one for all.
     last = max(j for _, j in pairs)
@@ -264,6 +269,10 @@ def _right(titles: Sequence[str], cell: float) -> float:
     return max(0.42, *beyond, 0.0)
 
 
-def draw_pair_maps(layer: xr.Dataset, source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw the picture ``pair_maps`` of a layer."""
-    return pair_maps(layer)
+def draw_pair_maps(
+    layer: xr.Dataset, source: Source, tables: Mapping[str, pd.DataFrame]
+) -> Figure | None:
+    """Draw the picture ``pair_maps`` of a layer; none where no pair can be told from 0."""
+    if "S2_layer" not in layer or not separated_pairs(layer).any():
+        return None
+    return pair_maps(layer, separated_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
-import xarray as xr
 
 from variscope.analyses.comparisons import (
     comparison_sentence,
@@ -33,6 +32,7 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
     tree, index = source.tree, source.index
     found = layers(tree)
     names = list(found)
+    compared = any(len(shares(data, index)) > 1 for data in found.values())
     last = layer_sentence(names[-1], found[names[-1]], index)
     headline = robustness_sentence(names[-1], found[names[-1]], index) or last
     more = [layer_sentence(names[0], found[names[0]], index)]
@@ -43,12 +43,6 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
         headline=headline,
         answer=headline,
         more=[sentence for sentence in more if sentence and sentence != headline],
-        control=_control(tree, index),
+        control=f"{precision_sentence(tree, index)} {guard_sentence(tree)}".strip(),
+        note=comparison_sentence(tree, index) if compared else "",
     )
-
-
-def _control(tree: xr.DataTree, index: str) -> str:
-    said = [precision_sentence(tree, index), guard_sentence(tree)]
-    if any(len(shares(data, index)) > 1 for data in layers(tree).values()):
-        said.append(comparison_sentence(tree, index))
-    return " ".join(sentence for sentence in said if sentence)

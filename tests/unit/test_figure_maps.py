@@ -126,6 +126,15 @@ def test_maps_share_one_scale_from_0_to_1_and_hold_the_shares():
         np.testing.assert_allclose(pixels(by_place[0, k]), mean)
 
 
+def test_maps_are_cut_off_at_their_cells():
+    figure = figures.maps(synthetic.dataset(size=(4, 9, 11)), channels=2)
+    for cell in cells(figure):
+        (image,) = cell.images
+        assert image.clipbox is not None
+        found = np.divide(image.clipbox.bounds, figure.dpi)
+        np.testing.assert_allclose(found, (cell.left, cell.bottom, cell.width, cell.height))
+
+
 def test_undefined_pixels_are_masked_over_a_hatched_ground():
     data = synthetic.dataset(size=(4, 3, 3))
     figure = figures.maps(data, channels=[1])

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox, TransformedBbox
 
 from variscope.figures.style import (
     SMALL,
@@ -83,8 +85,14 @@ def draw_map(
         hatch_cell(ax, cell)
     image.set_data(array)
     ax.add_image(image)
+    clip_to_cell(image, ax, cell)
     frame_cell(ax, cell)
     return image
+
+
+def clip_to_cell(artist: Artist, ax: Axes, cell: Cell) -> None:
+    """Cut off what an artist draws beyond a cell; of images a pixel can be."""
+    artist.set_clip_box(TransformedBbox(Bbox.from_bounds(*cell), ax.transData))
 
 
 def hatch_cell(ax: Axes, cell: Cell) -> Rectangle:

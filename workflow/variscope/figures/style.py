@@ -200,7 +200,8 @@ def save(figure: Figure, path_without_suffix: str | Path) -> tuple[Path, Path, P
     layout = figure.get_layout_engine()
     if layout is not None:  # once for all three, each of which would do it anew
         if figure.axes:
-            layout.execute(figure)
+            with _dots_per_inch(figure):
+                layout.execute(figure)
         figure.set_layout_engine("none")
     with matplotlib.rc_context(
         {

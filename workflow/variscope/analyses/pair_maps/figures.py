@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox, BboxTransform, TransformedBbox
+from matplotlib.transforms import Bbox, BboxTransform
 
 from variscope.analyses.source import Source
 from variscope.figures.grids import (
     TITLE_SLANT,
     Cell,
     Grid,
+    clip_to_cell,
     column_title,
     draw_map,
     frame_cell,
@@ -197,7 +198,7 @@ def draw_strip(
     for artist in (*drawn, zero):
         artist.set_transform(BboxTransform(scale, box) + ax.transData)
         ax.add_artist(artist)
-        artist.set_clip_box(TransformedBbox(box, ax.transData))
+        clip_to_cell(artist, ax, cell)
     return drawn
 
 

@@ -1,5 +1,6 @@
 """What a plan says of a study's jobs."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,32 @@ def test_what_is_said_of_a_model_stands_in_the_plan_once(tmp_path: Path):
     studies = (STUDY, replace(STUDY, variable_set="color"))
     text = Plan("e", studies, published, {"alexnet": [note]}).text(tmp_path)
     assert text.count(f"model alexnet\n  {note}\n") == text.count(note) == 1
+
+
+def test_layers_in_groups_take_less_memory_and_more_passes(tmp_path: Path):
+    groups = tuple(
+        LayerGroup(f"{n}" * 8, (layer,), (layer,), SHARDS) for n, layer in enumerate(LAYERS)
+    )
+    split = replace(STUDY, layer_groups=groups)
+    assert split.memory_mb["evaluate"] == split.evaluate_mb(groups[0])
+    assert split.evaluate_mb(groups[1]) < split.evaluate_mb(groups[0]) < STUDY.memory_mb["evaluate"]
+    assert split.indices_mb(LAYERS[1]) <= split.memory_mb["indices"] == STUDY.memory_mb["indices"]
+    assert split.disk == STUDY.disk
+    assert split.group_of("classifier.6") == groups[1] == split.group("1" * 8)
+    published: dict[str, Any] = {
+        "source": None,
+        "evaluations": {},
+        "machine_days": None,
+        "terabytes": None,
+    }
+    text = Plan("e", (split,), published).text(tmp_path)
+    counts = dict(re.findall(r"^  (\S[\S ]*?)  +(\S+)$", text, re.MULTILINE))
+    assert (counts["passes"], counts["shards"], counts["evaluate jobs"]) == ("2", "8", "8")
+    assert counts["indices jobs"] == "2" and counts["evaluations"] == "600"
+
+
+def test_sums_of_later_shells_take_room_of_their_own():
+    shards = (Shard(0, 4, 0, 4), Shard(4, 16, 0, 4))
+    grown = replace(STUDY, layer_groups=(LayerGroup("0" * 8, LAYERS, LAYERS, shards),))
+    assert grown.disk["moments"] == 3 * STUDY.disk["moments"]  # [0, 4), [4, 8) and [8, 16)
+    assert grown.disk["indices"] == STUDY.disk["indices"]

@@ -263,6 +263,21 @@ def test_lines_of_samples_are_about_equally_long(count, first_line):
     assert figure.axes[0].get_title("left").replace("\n", " ") == "elliptic local blur"
 
 
+@pytest.mark.parametrize("size", [(5, 3), (9, 8)])
+def test_samples_fit_into_a_size(size):
+    panel = {"image": np.zeros((8, 8, 3)), "title": "rolling", "caption": "shift 12 px down"}
+    rows = [{"title": "alone", "panels": [panel] * 8}]
+    figure = figures.samples(rows, figsize=size)
+    FigureCanvasAgg(figure).draw()
+    assert tuple(figure.get_size_inches()) == size
+    assert texts_cut_off(figure) == []
+    boxes = [ax.get_position() for ax in figure.axes]
+    assert all(box.height * size[1] > 0.3 for box in boxes)
+    assert boxes[0].y0 > boxes[-1].y1
+    with pytest.raises(ValueError, match=r"1 inches high has no room"):
+        figures.samples(rows, figsize=(5, 1))
+
+
 def test_samples_without_images_are_refused():
     with pytest.raises(ValueError, match="no images to show"):
         figures.samples([{"title": "alone", "panels": []}])

@@ -29,6 +29,7 @@ def samples(
     rows: Sequence[Mapping[str, Any]],
     *,
     columns: int | None = None,
+    figsize: tuple[float, float] | None = None,
     title: str = "Sample images",
 ) -> Figure:
     """Show images with the parameters that were drawn for them.
@@ -39,10 +40,11 @@ def samples(
             image.
         columns: images in a line; a longer group continues in the next. Without it, at most seven,
             so that the lines of the longest group are about equally long.
+        figsize: width and height, inches; without it the width of a page, and what is needed.
         title: the picture's title.
 
     Raises:
-        ValueError: there is no image at all.
+        ValueError: there is no image at all, or no room for images beside their text.
     """
     longest = max((len(row["panels"]) for row in rows), default=0)
     if columns is None:
@@ -56,11 +58,12 @@ def samples(
     if not lines:
         raise ValueError("no images to show: every row of samples is empty")
     gap, left = 0.12, 0.08
-    width = (WIDTH - 2 * left - gap * (columns - 1)) / columns
+    page = figsize[0] if figsize else WIDTH
+    width = (page - 2 * left - gap * (columns - 1)) / columns
     letters = max(8, int(width / CHARACTER_WIDTH))
 
     plan = []
-    height = 0.36
+    height, of_images = 0.36, 0.0
     for heading, panels in lines:
         titles = [_wrap(panel.get("title", ""), letters) for panel in panels]
         captions = [_wrap(panel.get("caption", ""), letters) for panel in panels]
@@ -68,16 +71,25 @@ def samples(
         above = LINE_HEIGHT * max(text.count("\n") + 1 for text in titles) + 0.05
         below = LINE_HEIGHT * max(text.count("\n") + 1 for text in captions) + 0.1
         head = 0.24 if heading else 0.0
-        plan.append((height, head, above, width * ratio, titles, captions))
+        plan.append((head, above, width * ratio, below, titles, captions))
         height += head + above + width * ratio + below
-    figure = new_figure(height, constrained=False)
+        of_images += width * ratio
+    shrunk = 1.0
+    if figsize:
+        shrunk = min(1.0, (figsize[1] - height + of_images) / of_images)
+        if shrunk <= 0:
+            raise ValueError(f"a figure {figsize[1]:g} inches high has no room beside the text")
+        height = figsize[1]
+    figure = new_figure(height, figsize=figsize, constrained=False)
     figure.text(0.01, 1 - 0.06 / height, title, fontsize=LARGE, va="top")
-    for (heading, panels), (top, head, above, tall, titles, captions) in zip(
+    top = 0.36
+    for (heading, panels), (head, above, tall, below, titles, captions) in zip(
         lines, plan, strict=True
     ):
+        tall *= shrunk
         if heading:
             figure.text(
-                left / WIDTH,
+                left / page,
                 1 - (top + 0.04) / height,
                 heading,
                 fontsize=SMALL + 1,
@@ -85,11 +97,11 @@ def samples(
                 va="top",
             )
         for k, panel in enumerate(panels):
-            x = (left + k * (width + gap)) / WIDTH
+            x = (left + k * (width + gap)) / page
             y = 1 - (top + head + above + tall) / height
-            ax = figure.add_axes((x, y, width / WIDTH, tall / height))
+            ax = figure.add_axes((x, y, width / page, tall / height))
             draw_sample(ax, panel["image"])
-            ax.set_anchor("N")
+            ax.set_anchor("NW" if shrunk < 1 else "N")
             ax.set_title(titles[k], fontsize=SMALL, loc="left", pad=2, linespacing=1.05)
             ax.annotate(
                 captions[k],
@@ -102,6 +114,7 @@ def samples(
                 linespacing=1.1,
                 color="0.25",
             )
+        top += head + above + tall + below
     return figure
 
 

@@ -13,6 +13,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from variscope.designs.cells import is_boundary, largest_power, shells
 
 # What a shard's name looks like, and without its groups: a constraint of Snakemake's wildcard.
@@ -56,14 +59,11 @@ class Shard:
         """Blocks of all of its replicates."""
         return (self.end - self.first) * (self.stop - self.start)
 
-    def overlaps(self, other: Shard) -> bool:
-        """Say whether a block is of both."""
-        return (
-            self.first < other.end
-            and other.first < self.end
-            and self.start < other.stop
-            and other.start < self.stop
-        )
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Its replicates and its shells, counted from [0, 1)."""
+        shells_before, last = self.start.bit_length(), (self.stop - 1).bit_length()
+        return slice(self.first, self.end), slice(shells_before, last + 1)
 
 
 def plan_shards(
@@ -84,10 +84,12 @@ def plan_shards(
         those of a larger study.
     """
     taken: list[Shard] = []
+    covered = np.zeros((len(sizes), max(sizes).bit_length() + 1), dtype=bool)
     for shard in sorted(there, key=lambda shard: (-shard.blocks, shard)):
-        if _fits(shard, sizes) and not any(shard.overlaps(other) for other in taken):
+        if _fits(shard, sizes) and not covered[shard.place].any():
+            covered[shard.place] = True
             taken.append(shard)
-    return tuple(sorted([*taken, *_new_shards(sizes, max(1, most_blocks), taken)]))
+    return tuple(sorted([*taken, *_new_shards(sizes, max(1, most_blocks), covered)]))
 
 
 def _fits(shard: Shard, sizes: Sequence[int]) -> bool:
@@ -102,16 +104,17 @@ def _fits(shard: Shard, sizes: Sequence[int]) -> bool:
     return set(of_replicates) == {shard.stop} and shard.start == largest_power(shard.stop)
 
 
-def _new_shards(sizes: Sequence[int], most_blocks: int, taken: Sequence[Shard]) -> Iterator[Shard]:
-    """Cover what the taken shards leave.
+def _new_shards(
+    sizes: Sequence[int], most_blocks: int, covered: NDArray[np.bool_]
+) -> Iterator[Shard]:
+    """Cover the shells that are left, of those ``(replicate, shell)``.
 
     What is cut depends on the shells that are left of one replicate, and a group on where it
     stands: so it is the same where some of these shards are taken already.
     """
     members: dict[tuple[int, int], list[int]] = {}
     for replicate, size in enumerate(sizes):
-        covered = [(s.start, s.stop) for s in taken if s.first <= replicate < s.end]
-        for piece in _pieces(size, most_blocks, covered):
+        for piece in _pieces(size, most_blocks, covered[replicate]):
             members.setdefault(piece, []).append(replicate)
     for (start, stop), replicates in members.items():
         group = largest_power(max(1, most_blocks // (stop - start)))
@@ -124,13 +127,11 @@ def _new_shards(sizes: Sequence[int], most_blocks: int, taken: Sequence[Shard]) 
         yield Shard(start, stop, first, before + 1)
 
 
-def _pieces(
-    size: int, most_blocks: int, covered: Sequence[tuple[int, int]]
-) -> Iterator[tuple[int, int]]:
+def _pieces(size: int, most_blocks: int, covered: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     """Join a replicate's neighbouring shells that are left, up to this many blocks."""
     piece: tuple[int, int] | None = None
-    for start, stop in shells(0, size):
-        if any(from_ <= start < to for from_, to in covered):
+    for at, (start, stop) in enumerate(shells(0, size)):
+        if covered[at]:
             continue
         joins = piece is not None and piece[1] == start and is_boundary(stop)
         if piece is not None and joins and stop - piece[0] <= most_blocks:

@@ -207,10 +207,10 @@ def test_an_analysis_of_ones_own_has_rules_a_table_a_picture_and_a_place_on_the_
     assert jobs == {"wide_compute": 1, "wide_present": 1, "page": 1}
     study.run("--cores", "2")
     folder = study.results / "net" / "small" / "cycle" / "analyses" / "wide"
-    assert (folder / "units.csv").read_text() == "layer,n\nfirst,256\nsecond,80\n"
+    assert (folder / "units.csv").read_text() == "layer,n\nfirst,256\n"
     assert (folder / "wide.pdf").is_file()
     page = (study.results / "report.html").read_text()
-    for words in ("How wide layers are", "336 units are in wide layers.", "How many units has"):
+    for words in ("How wide layers are", "256 units are in wide layers.", "How many units has"):
         assert words in page
     assert "Which two variables do something together" not in page
     # A changed file reruns itself and the page, and a setting of another is refused by name.

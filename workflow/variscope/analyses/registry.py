@@ -28,10 +28,8 @@ SCOPES: tuple[Scope, ...] = ("study", "set", "model", "experiment")
 
 # Names of rules that are no analyses, and of folders beside those of models and sets.
 RESERVED = ("accuracy", "all", "analyses", "default", "estimate", "evaluate", "figures", "images",
-            "indices", "page", "plan", "precision", "report", "sums", "train")  # fmt: skip
-
-# The modules of an analysis' folder, and what each may hold; a user's file holds all of it.
-PARTS_OF_FOLDER = ("compute", "figures", "words")
+            "indices", "page", "plan", "precision", "remove", "report", "sums", "tidy",
+            "train")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +165,7 @@ class Analysis:
                 f"name: found {self.name!r}; allowed: small letters, digits and _, beginning with "
                 "a letter"
             )
-        if self.name in RESERVED or f"{self.name}_".startswith(("compute_", "present_")):
+        if self.name in RESERVED:
             raise ValueError(f"name: found {self.name!r}, which the workflow itself uses")
         if self.scope not in SCOPES:
             raise ValueError(f"scope: found {self.scope!r}; allowed: {', '.join(SCOPES)}")

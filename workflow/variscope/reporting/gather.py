@@ -401,13 +401,9 @@ def _timings(plan: Plan, results: Path, analyses: Sequence[Analysis]) -> Iterato
             bytes=sum(cost["bytes"] for cost in costs),
             images_per_second=sum(cost["evaluations"] for cost in costs) / max(seconds, 1e-9),
         )
-        for stage in ("sums", "indices"):
-            files = list((results / "benchmarks").glob(f"{stage}-{name}*.tsv"))
-            size = sum(
-                f.stat().st_size
-                for f in (folder / {"sums": "moments"}.get(stage, stage)).rglob("*")
-                if f.is_file()
-            )
+        for stage, made in (("sums", "moments"), ("indices", "indices")):
+            files = list((results / "benchmarks").glob(f"{made}-{name}-*.tsv"))
+            size = sum(f.stat().st_size for f in (folder / made).rglob("*") if f.is_file())
             if files:
                 seconds = sum(map(_seconds, files))
                 yield TimingRow(stage=stage, study=name, seconds=seconds, bytes=size)

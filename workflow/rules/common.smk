@@ -102,22 +102,15 @@ def of_shards(pattern):
 BESIDE_MB = 350
 
 
-def memory_of(stage):
-    """Memory of a job of a stage and of what runs beside it, doubled with each attempt."""
-    return lambda wildcards, attempt: (
-        study_of(wildcards).memory_mb[stage] + BESIDE_MB
-    ) * 2 ** (attempt - 1)
-
-
 def memory_of_group(stage):
-    """As `memory_of`, of a job of a group of layers."""
+    """Memory of a job of a group of layers and of what runs beside it, doubled per attempt."""
     return lambda wildcards, attempt: (
         getattr(study_of(wildcards), f"{stage}_mb")(group_of(wildcards)) + BESIDE_MB
     ) * 2 ** (attempt - 1)
 
 
 def memory_of_layer(wildcards, attempt):
-    """As `memory_of`, of a job of a layer."""
+    """As `memory_of_group`, of a job of a layer."""
     megabytes = study_of(wildcards).indices_mb(layer_of(wildcards)) + BESIDE_MB
     return megabytes * 2 ** (attempt - 1)
 

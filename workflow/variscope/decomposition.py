@@ -396,5 +396,6 @@ class _Growing:
         for evaluated in self._evaluator.replicate(blocks, bar):
             for name, outputs in evaluated.outputs.items():
                 sums[name].update(outputs, evaluated.rows, evaluated.order)
+            del evaluated, outputs  # before the next ones are made
         for name, parts in to.items():
             parts.extend(sums[name].moments())

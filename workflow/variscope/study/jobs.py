@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import resource
 import sys
 import threading
 from collections.abc import Iterator
@@ -68,7 +69,18 @@ def job(log: str) -> Iterator[None]:
     except BaseException:
         LOG.exception("failed")
         raise
-    LOG.info("done in %.1f s", monotonic() - start)
+    LOG.info("done in %.1f s, with %d MiB of memory at most", monotonic() - start, peak_mib())
+
+
+def peak_mib() -> int:
+    """Return the most memory that this process held at once, MiB."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak // (2**20 if sys.platform == "darwin" else 2**10)
+    # Linux counts into what getrusage says the process that this one was started from.
+    return int(status.partition("VmHWM:")[2].split()[0]) // 2**10
 
 
 class _LogFile(logging.FileHandler):

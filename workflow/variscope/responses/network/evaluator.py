@@ -160,8 +160,8 @@ class Evaluator:
                 pixels = reading.result()
                 following = next(batches, None)
                 reading = reader.submit(self.images.load, following.ids) if following else None
-                outputs = self._forward(batch, pixels)
-                yield Evaluated(batch.start, batch.order, batch.rows, outputs)
+                # Named by nothing here, so that who takes them can free them before the next.
+                yield Evaluated(batch.start, batch.order, batch.rows, self._forward(batch, pixels))
                 if on_rows is not None:
                     on_rows(batch.rows.size)
                 batch = following

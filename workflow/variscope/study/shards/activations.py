@@ -59,6 +59,7 @@ def store(
             cost.evaluations += evaluated.evaluations
             for name, writer in writers.items():
                 writer.append(evaluated.of_rows(name).cpu().numpy(), evaluated.same_as)
+            del evaluated  # before the next outputs are made
     for writer in writers.values():
         writer.close()
     return cost.total(folder)

@@ -49,6 +49,7 @@ def store(
             cost.evaluations += evaluated.evaluations
             for name, outputs in evaluated.outputs.items():
                 sums[name].update(outputs, evaluated.rows, evaluated.order)
+            del evaluated, outputs  # before the next ones are made
         for name, writer in writers.items():
             for moments in sums.pop(name).moments():
                 writer.write(moments)

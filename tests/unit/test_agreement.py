@@ -117,12 +117,12 @@ def test_what_can_be_measured_follows_from_the_outputs(outputs, known, measured,
     network = Brighter(outputs).eval()
     (last,) = probe(network, ["scores"], (3, 16, 16))
     found = answers_of(network, last, torch.rand(2, 3, 16, 16), ["dark", "bright"], known)
-    assert (found["measured"], found["names"]) == (measured, names)
-    assert found["scores"] == ("scores" if measured != "nothing" else None)
+    assert (found.measured, found.names) == (measured, names)
+    assert found.scores == ("scores" if measured != "nothing" else None)
 
 
 def test_names_are_given_to_no_layer_but_that_of_the_scores():
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 2), nn.ReLU(), nn.Linear(2, 2)).eval()
     (hidden,) = probe(network, ["1"], (3, 2, 2))
     found = answers_of(network, hidden, torch.rand(2, 3, 2, 2), ["dark", "bright"], None)
-    assert found["measured"] == "accuracy" and found["scores"] is None
+    assert found.measured == "accuracy" and found.scores is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tomllib
@@ -21,6 +22,7 @@ from variscope.analyses.tables import checked
 from variscope.space import augmentations
 from variscope.stores.results import write_dataset
 from variscope.study.config import complete
+from variscope.study.findings import Findings, FoundBounds
 from variscope.study.preflight import preflight
 from variscope.study.schema import settings
 
@@ -198,13 +200,14 @@ def test_the_readme_s_own_images_and_model_pass_every_check(tmp_path: Path) -> N
         yaml.safe_load(EXPERIMENT.replace("name: posterize", "name: posterize_of_the_readme"))
     )
     found = preflight(config, tmp_path)
-    assert [layer["name"] for layer in found["models"]["network"]["layers"]] == [
+    assert [layer.name for layer in found.models["network"].layers] == [
         "features.0",
         "features.2",
         "classifier",
     ]
-    drawn = {v["name"]: v.get("bounds") for v in found["variable_sets"]["mine"]["variables"]}
-    assert drawn["brightness"] == [{"name": "factor", "low": 0.5, "high": 1.5, "unit": ""}]
+    drawn = {v.name: v.bounds for v in found.variable_sets["mine"].variables}
+    assert drawn["brightness"] == (FoundBounds("factor", 0.5, 1.5, ""),)
+    assert Findings.of(json.loads(json.dumps(found.to_json()))) == found
 
 
 def test_the_manual_s_python_example_makes_a_study_and_its_picture(

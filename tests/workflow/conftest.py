@@ -63,7 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory; the preflight runs in this process, which saves importing torch."""
 
     def look(config: dict[str, Any], at: Path) -> dict[str, Any]:
-        return json.loads(json.dumps(preflight(config, at)))
+        return json.loads(json.dumps(preflight(config, at).to_json()))
 
     monkeypatch.setattr(experiment, "_look", look)
     # What a test's file registers goes with the test.

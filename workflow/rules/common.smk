@@ -127,7 +127,7 @@ def device_of(resources):
     """
     if EXPERIMENT.config["evaluation"]["device"] == "auto":
         return "cuda" if resources.gpu else "cpu"
-    return EXPERIMENT.found["device"]
+    return EXPERIMENT.found.device
 
 
 def trained_weights(wildcards):
@@ -158,4 +158,4 @@ def indices_of(study):
 # A layer's name as files bear it: it may hold any letter but a slash.
 LAYERS = "[^/]+"
 
-GPU = 1 if EXPERIMENT.found["device"] == "cuda" else 0
+GPU = 1 if EXPERIMENT.found.device == "cuda" else 0

@@ -18,7 +18,7 @@ rule images:
         runtime=60,
     params:
         dataset=EXPERIMENT.dataset,
-        skipped=EXPERIMENT.found["dataset"]["skipped"],
+        skipped=EXPERIMENT.found.dataset.skipped,
         code=script_digest("images"),
     script:
         "../scripts/images.py"

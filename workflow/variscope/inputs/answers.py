@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import nn
 
 from variscope.inputs.layers import Layer, capture
+from variscope.inputs.scores import Answers
 
 
 def answers_of(
@@ -17,7 +17,7 @@ def answers_of(
     images: torch.Tensor,
     classes: Sequence[str],
     known: Sequence[str] | None,
-) -> dict[str, Any]:
+) -> Answers:
     """Say what can be measured, and the names of the network's classes where they are known.
 
     Args:
@@ -26,11 +26,6 @@ def answers_of(
         images: two of them, normalised, ``(2, C, H, W)``.
         classes: of the data.
         known: names of the classes that the weights were trained on.
-
-    Returns:
-        ``measured``: accuracy where the outputs are one for each class of the data, agreement
-        where they are others, nothing where they are not scores of classes; ``outputs``, their
-        number; ``names`` of the outputs, or None; ``scores``, the last layer where it gives them.
     """
     caught: list[torch.Tensor] = []
     with (
@@ -38,16 +33,15 @@ def answers_of(
         capture(network, [last], lambda name, output: caught.append(output.clone())),
     ):
         outputs = network(images)
-    found: dict[str, Any] = {"measured": "nothing", "outputs": 0, "names": None, "scores": None}
     if not (isinstance(outputs, torch.Tensor) and outputs.ndim == 2 and outputs.shape[1] > 1):
-        return found
+        return Answers()
     count = outputs.shape[1]
     fits = count == len(classes)
     names = known if known is not None and len(known) == count else classes if fits else None
     at_last = len(caught) == 1 and torch.equal(caught[0], outputs)
-    return {
-        "measured": "accuracy" if fits else "agreement",
-        "outputs": count,
-        "names": None if names is None else list(names),
-        "scores": last.name if at_last else None,
-    }
+    return Answers(
+        measured="accuracy" if fits else "agreement",
+        outputs=count,
+        names=None if names is None else list(names),
+        scores=last.name if at_last else None,
+    )

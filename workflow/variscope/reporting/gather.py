@@ -17,6 +17,7 @@ from variscope.analyses.tables import read_table
 from variscope.analyses.words import Words
 from variscope.estimators import proportion
 from variscope.inputs.axes import file_name
+from variscope.inputs.scores import Answers
 from variscope.reporting.model import (
     Accuracy,
     AgreementRow,
@@ -35,6 +36,7 @@ from variscope.reporting.model import (
     VariableRow,
 )
 from variscope.reporting.sheets import sheets_of
+from variscope.study.findings import Findings, FoundVariable
 from variscope.study.plan import MIB, Plan, StudyPlan
 from variscope.study.provenance import versions
 from variscope.vocabulary import INDEX_NAMES
@@ -62,7 +64,7 @@ BIBTEX = """@software{variscope,
 
 def gather(
     config: Mapping[str, Any],
-    found: Mapping[str, Any],
+    found: Findings,
     results: Path,
     digests: Mapping[str, str],
     analyses: Sequence[Analysis] = (),
@@ -255,15 +257,13 @@ def _data(config: Mapping[str, Any], images: Mapping[str, Any]) -> Data:
     )
 
 
-def _study(
-    plan: StudyPlan, config: Mapping[str, Any], found: Mapping[str, Any], results: Path
-) -> Study:
+def _study(plan: StudyPlan, config: Mapping[str, Any], found: Findings, results: Path) -> Study:
     folder = results / plan.model / plan.variable_set / plan.design
     model = config["models"][plan.model]
     described = [
-        f"{model['factory']}, {found['models'][plan.model]['parameters']:,} parameters",
+        f"{model['factory']}, {found.models[plan.model].parameters:,} parameters",
         f"weights: {model['weights']}",
-        *found["models"][plan.model]["notes"],
+        *found.models[plan.model].notes,
         *_computation(plan, folder, config["evaluation"]["precision"]),
     ]
     measured = json.loads((results / plan.model / "accuracy.json").read_text())
@@ -273,33 +273,33 @@ def _study(
         design=plan.design,
         variables=[
             _variable(variable, config["variable_sets"][plan.variable_set])
-            for variable in found["variable_sets"][plan.variable_set]["variables"]
+            for variable in found.variable_sets[plan.variable_set].variables
         ],
         layers=[layer.name for layer in plan.layers],
         accuracy=_accuracy(measured, config["confidence_level"]),
         answered=_answered(
             measured,
-            found["models"][plan.model]["answers"],
+            found.models[plan.model].answers,
             plan.variable_set,
             config["confidence_level"],
-            found["dataset"]["summary"]["labelled"],
+            found.dataset.summary["labelled"],
         ),
         model_description="; ".join(described),
     )
 
 
-def _variable(variable: Mapping[str, Any], variable_set: Mapping[str, Any]) -> VariableRow:
-    augmentation = variable["kind"] == "augmentation"
+def _variable(variable: FoundVariable, variable_set: Mapping[str, Any]) -> VariableRow:
+    augmentation = variable.kind == "augmentation"
     bounds = "; ".join(
-        f"{b['name'].replace('_', ' ')} {b['low']:.3g} to {b['high']:.3g} {b['unit']}".strip()
-        for b in variable.get("bounds", [])
+        f"{b.name.replace('_', ' ')} {b.low:.3g} to {b.high:.3g} {b.unit}".strip()
+        for b in variable.bounds
     )
-    switched = "switch" in variable["factors"]
+    switched = "switch" in variable.factors
     share = f"with probability {variable_set['apply_probability']:g}"
     return VariableRow(
-        name=variable["name"],
+        name=variable.name,
         kind="augmentation" if augmentation else "auxiliary",
-        factors=len(variable["factors"]),
+        factors=len(variable.factors),
         bounds=bounds,
         apply=(share if switched else "always") if augmentation else "",
     )
@@ -323,7 +323,7 @@ def _accuracy(measured: Mapping[str, Any], confidence_level: float) -> Accuracy 
 
 def _answered(
     measured: Mapping[str, Any],
-    answers: Mapping[str, Any],
+    answers: Answers,
     name: str,
     confidence_level: float,
     labelled: bool,
@@ -331,7 +331,7 @@ def _answered(
     """Return what stands for accuracy in a set, with the classes by their names."""
     if measured["measured"] != "agreement":
         return None
-    found, names = measured["sets"][name], answers["names"]
+    found, names = measured["sets"][name], answers.names
     agreement = []
     for row in found["agreement"]:
         same = proportion(row["same"], row["n"], confidence_level)
@@ -345,7 +345,7 @@ def _answered(
             )
         )
     return Answered(
-        outputs=answers["outputs"],
+        outputs=answers.outputs,
         classes=len(found["answers"]),
         answers=[
             AnswerRow(

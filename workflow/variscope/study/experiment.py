@@ -19,6 +19,7 @@ from variscope.stores.atomic import new_file
 from variscope.study.choosing import Chosen, chosen
 from variscope.study.config import complete, groups_of
 from variscope.study.digest import PACKAGE, code_digest, files_digest, value_digest
+from variscope.study.findings import Findings
 from variscope.study.layer_groups import sweep
 from variscope.study.plan import Plan, StudyPlan
 
@@ -48,7 +49,7 @@ class Experiment:
     """
 
     config: Mapping[str, Any]
-    found: Mapping[str, Any]
+    found: Findings
     folder: Path
 
     @classmethod
@@ -81,7 +82,7 @@ class Experiment:
         }
         found = _found({**completed, "variable_sets": sets}, folder, cache)
         for name, variable_set in completed["variable_sets"].items():
-            variable_set["auxiliary"] = found["variable_sets"][name]["auxiliary"]
+            variable_set["auxiliary"] = list(found.variable_sets[name].auxiliary)
             try:
                 groups_of(variable_set)
             except UserError as error:
@@ -115,20 +116,20 @@ class Experiment:
     def dataset(self) -> dict[str, Any]:
         """What the images depend on: a params entry of every rule that opens them."""
         return {
-            "settings": self.found["dataset"]["settings"],
+            "settings": self.found.dataset.settings,
             "seed": self.config["seed"],
-            "listing": listing_digest(self.found["dataset"]["settings"], self.folder),
+            "listing": listing_digest(self.found.dataset.settings, self.folder),
         }
 
     def model(self, name: str) -> dict[str, Any]:
         """Return what a model depends on: a params entry of every rule that builds it."""
-        found = self.found["models"][name]
+        found = self.found.models[name]
         return {
             **self.config["models"][name],
-            "mean": found["mean"],
-            "std": found["std"],
-            "memory": found["memory"],
-            "layers": found["layers"],
+            "mean": found.mean,
+            "std": found.std,
+            "memory": found.memory,
+            "layers": [layer.to_json() for layer in found.layers],
             "files": model_files_digest(self.config["models"][name], self.folder),
         }
 
@@ -139,22 +140,20 @@ class Experiment:
 
     def position(self, model: str, layer: str) -> int:
         """Return where a layer stands in the network."""
-        found = self.found["models"][model]
-        names = [one["name"] for one in found["layers"]]
-        return int(found["positions"][names.index(layer)])
+        return self.found.models[model].position(layer)
 
     def measured(self, name: str) -> dict[str, Any]:
         """Say what of a model's answers is measured, and the sets where it is its agreement."""
-        kind = self.found["models"][name]["answers"]["measured"]
+        kind = self.found.models[name].answers.measured
         sets = self.config["variable_sets"] if kind == "agreement" else ()
         return {"measured": kind, "variable_sets": {s: self.variable_set(s) for s in sets}}
 
     def unit_names(self, name: str) -> dict[str, list[str]]:
         """Name the classes that a model's layer of scores stands for, by the layer."""
-        answers = self.found["models"][name]["answers"]
-        if answers["scores"] is None or answers["names"] is None:
+        answers = self.found.models[name].answers
+        if answers.scores is None or answers.names is None:
             return {}
-        return {answers["scores"]: answers["names"]}
+        return {answers.scores: answers.names}
 
     def variable_set(self, name: str) -> dict[str, Any]:
         """Return what a space depends on."""
@@ -209,7 +208,7 @@ def model_files_digest(model: Mapping[str, Any], folder: Path) -> str:
 _UNSEEN = ("analyses", "confidence_level", "storage", "published")
 
 
-def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, Any]:
+def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> Findings:
     """Return the preflight's findings, kept or fresh."""
     key = value_digest(
         {
@@ -227,13 +226,13 @@ def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, An
         try:
             content = json.loads(kept.read_text())
             if content["key"] == key:
-                return content["found"]
+                return Findings.of(content["found"])
         except (ValueError, KeyError, TypeError):
             pass  # damaged or of an older version: it is made again
-    found = _look(config, folder)
+    found = Findings.of(_look(config, folder))
     # Two processes that begin together write under one name; the slower one finds it taken.
     with suppress(FileNotFoundError), new_file(kept) as partial:
-        partial.write_text(json.dumps({"key": key, "found": found}))
+        partial.write_text(json.dumps({"key": key, "found": found.to_json()}))
     return found
 
 

@@ -22,6 +22,7 @@ from variscope.estimators.moments import SLAB_BYTES
 from variscope.inputs.axes import Layer
 from variscope.responses.network.batches import batch_size_for
 from variscope.study.config import designs_of, groups_of
+from variscope.study.findings import Findings
 from variscope.study.layer_groups import LayerGroup, plan_groups
 from variscope.study.sharding import Shard
 
@@ -203,7 +204,7 @@ class Plan:
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], found: Mapping[str, Any], results: Path) -> Plan:
+    def of(cls, config: Mapping[str, Any], found: Findings, results: Path) -> Plan:
         """Plan a completed configuration with what the preflight found.
 
         Args:
@@ -220,7 +221,7 @@ class Plan:
                 for design, sizes in designs_of(config).items()
             ),
             config["published"],
-            {name: found["models"][name]["notes"] for name in config["models"]},
+            {name: found.models[name].notes for name in config["models"]},
         )
 
     def study(self, model: str, variable_set: str, design: str) -> StudyPlan:
@@ -324,32 +325,32 @@ class Plan:
 
 def _study(
     config: Mapping[str, Any],
-    found: Mapping[str, Any],
+    found: Findings,
     model: str,
     variable_set: str,
     design: str,
     sizes: Mapping[str, int],
     results: Path,
 ) -> StudyPlan:
-    layers = tuple(map(Layer.from_json, found["models"][model]["layers"]))
-    space = found["variable_sets"][variable_set]
-    counted = space["designs"][design]
-    rows = counted["rows_per_block"]
+    layers = found.models[model].layers
+    space = found.variable_sets[variable_set]
+    counted = space.designs[design]
+    rows = counted.rows_per_block
     batch_size, per_pass = (config["evaluation"][key] for key in ("batch_size", "layers_per_pass"))
     return StudyPlan(
         model,
         variable_set,
         design,
-        tuple(variable["name"] for variable in space["variables"]),
+        tuple(variable.name for variable in space.variables),
         layers,
         sizes["blocks"],
         sizes["replicates"],
         rows,
-        counted["evaluations"],
-        counted["exact"],
+        counted.evaluations,
+        counted.exact,
         None if batch_size == "auto" else batch_size,
-        found["device"],
-        found["models"][model]["outputs"],
+        found.device,
+        found.models[model].outputs,
         plan_groups(
             layers,
             None if per_pass == "all" else per_pass,

@@ -19,24 +19,26 @@ from typing import Any
 from variscope.errors import UserError
 from variscope.inputs.axes import KINDS, Layer
 from variscope.study.config import designs_of
+from variscope.study.findings import (
+    Findings,
+    FoundBounds,
+    FoundDataset,
+    FoundDesign,
+    FoundModel,
+    FoundSet,
+    FoundVariable,
+)
 
 # Rows that are decoded to count those that repeat; more are extrapolated, and said to be.
 _ROWS_COUNTED = 200_000
 
 
-def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def preflight(config: Mapping[str, Any], folder: Path) -> Findings:
     """Check a completed configuration against what it names, and say what it amounts to.
 
     Args:
         config: from `variscope.study.config.complete`.
         folder: what relative paths start at.
-
-    Returns:
-        What JSON can hold: ``dataset`` (settings as resolved, summary of the images, what was
-        skipped), ``models`` (layers with shapes and axes, their positions in a pass, mean, std,
-        memory, parameters, outputs of all modules for an image, notes), ``variable_sets``
-        (variables with kinds, factors and bounds; per design the rows and the evaluations of a
-        block on average, and whether that was counted in full), ``device``.
 
     Raises:
         UserError: the first thing that is wrong, by its key.
@@ -68,21 +70,12 @@ def preflight(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for name, model in config["models"].items():
         with _naming(f"models.{name}"):
             models[name] = _model(model, config["seed"], images, folder, config["training"])
-    return {
-        "dataset": {
-            "settings": dataset,
-            "summary": images.summary(),
-            "skipped": [list(entry) for entry in images.skipped],
-        },
-        "models": models,
-        "variable_sets": spaces,
-        "device": device,
-    }
+    return Findings(FoundDataset(dataset, images.summary(), images.skipped), models, spaces, device)
 
 
 def _space(
     variable_set: Mapping[str, Any], config: Mapping[str, Any], images: Any, folder: Path
-) -> dict[str, Any]:
+) -> FoundSet:
     from variscope.inputs.spaces import make_space
     from variscope.inputs.values import images_to_look_at
     from variscope.space.trying import try_augmentation
@@ -94,30 +87,28 @@ def _space(
         try_augmentation(augmentation, space.bounds(augmentation), some)
     variables = []
     for variable in space.variables:
-        entry: dict[str, Any] = {"name": variable.name, "kind": variable.kind}
-        entry["factors"] = list(variable.factors)
+        found = FoundVariable(variable.name, variable.kind, tuple(variable.factors))
         if variable.name in augmentations:
             augmentation = augmentations[variable.name]
-            entry["description"] = augmentation.description
-            entry["bounds"] = [
-                {"name": parameter.name, "low": low, "high": high, "unit": parameter.unit}
-                for parameter in augmentation.parameters
-                for low, high in [parameter.bounds(*space.size)]
-            ]
-            entry["options"] = {key: _plain(value) for key, value in augmentation.options.items()}
-        variables.append(entry)
+            found = replace(
+                found,
+                description=augmentation.description,
+                bounds=tuple(
+                    FoundBounds(parameter.name, low, high, parameter.unit)
+                    for parameter in augmentation.parameters
+                    for low, high in [parameter.bounds(*space.size)]
+                ),
+                options={key: _plain(value) for key, value in augmentation.options.items()},
+            )
+        variables.append(found)
     designs = {
         kind: _count(space, kind, sizes, config["seed"])
         for kind, sizes in designs_of(config).items()
     }
-    return {
-        "variables": variables,
-        "auxiliary": list(space.auxiliary),
-        "designs": designs,
-    }
+    return FoundSet(tuple(variables), tuple(space.auxiliary), designs)
 
 
-def _count(space: Any, kind: str, sizes: Mapping[str, int], seed: int) -> dict[str, Any]:
+def _count(space: Any, kind: str, sizes: Mapping[str, int], seed: int) -> FoundDesign:
     """Count the rows of a design that repeat an earlier row of their block."""
     from variscope.designs import Design
 
@@ -133,12 +124,12 @@ def _count(space: Any, kind: str, sizes: Mapping[str, int], seed: int) -> dict[s
         evaluations += len(recipes.repeats(len(points))[0])
     exact = counted == sizes["blocks"]
     total = evaluations if exact else round(evaluations / counted * sizes["blocks"])
-    return {"rows_per_block": rows, "evaluations": total, "exact": exact}
+    return FoundDesign(rows, total, exact)
 
 
 def _model(
     model: Mapping[str, Any], seed: int, images: Any, folder: Path, training: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> FoundModel:
     import torch
 
     from variscope.inputs.answers import answers_of
@@ -187,18 +178,18 @@ def _model(
     answers = answers_of(network, bare[-1], two, images.classes, known)
     with torch.no_grad():
         parameters = sum(p.numel() for p in network.parameters())
-    return {
-        "layers": [layer.to_json() for layer in layers],
-        "positions": positions(network, layers, shape),
-        "mean": normal.mean,
-        "std": normal.std,
-        "memory": memory,
-        "parameters": parameters,
-        "outputs": outputs_of_all(network, shape),
-        "weights": weights.kind,
-        "answers": answers,
-        "notes": notes,
-    }
+    return FoundModel(
+        layers=tuple(layers),
+        positions=tuple(positions(network, layers, shape)),
+        mean=normal.mean,
+        std=normal.std,
+        memory=memory,
+        parameters=parameters,
+        outputs=outputs_of_all(network, shape),
+        weights=weights.kind,
+        answers=answers,
+        notes=notes,
+    )
 
 
 def _example(layer: Layer) -> str:
@@ -227,7 +218,7 @@ def main() -> int:
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)
         try:
-            answer = {"found": preflight(request["config"], Path(request["folder"]))}
+            answer = {"found": preflight(request["config"], Path(request["folder"])).to_json()}
         except UserError as error:
             answer = {"error": str(error)}
         json.dump(answer, out)

@@ -1,0 +1,23 @@
+"""What can be measured of a network's answers, as it was found out; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What can be measured of a network's answers.
+
+    Attributes:
+        measured: ``"accuracy"`` where the outputs are one for each class of the data,
+            ``"agreement"`` where they are others, ``"nothing"`` where they are not scores.
+        outputs: their number.
+        names: of the outputs, where they are known.
+        scores: the last layer, where it gives them.
+    """
+
+    measured: str = "nothing"
+    outputs: int = 0
+    names: list[str] | None = None
+    scores: str | None = None

@@ -17,6 +17,7 @@ import variscope
 import xarray as xr
 import yaml
 from PIL import Image
+from variscope.analyses import documents
 from variscope.analyses.registry import built_in, from_file
 from variscope.analyses.tables import checked
 from variscope.space import augmentations
@@ -355,3 +356,10 @@ def test_the_readme_s_own_analysis_has_a_table_a_picture_and_a_sentence(tmp_path
         tables["units"]["dead"]
     )
     assert re.fullmatch(r"\d+ of [\d,]+ units never change\.", entry.words(made, tables).answer)
+
+
+def test_the_page_of_analyses_is_what_their_entries_say() -> None:
+    made = documents.page()
+    assert (ROOT / "docs" / "analyses.md").read_text() == made, (
+        "run python -m variscope.analyses.documents > docs/analyses.md"
+    )

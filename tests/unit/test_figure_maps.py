@@ -15,7 +15,7 @@ from variscope.analyses.summary.figures import draw_estimates
 from variscope.figures import style
 from variscope.figures import units as sorted_units
 from variscope.indices.maps import leading_channels, map_over_channels
-from variscope.indices.reading import layers
+from variscope.indices.reading import layers, with_unit_names
 from variscope.indices.wording import interval_text, share_text
 
 VARIABLES = synthetic.SPATIAL + synthetic.AUXILIARY
@@ -275,3 +275,17 @@ def test_a_table_read_back_from_csv_gives_the_same_picture(tmp_path):
     first = figures.specialised(data, table)
     titles = [ax.get_title("left") for ax in first.axes]
     assert len(titles) > 1 and [ax.get_title("left") for ax in again.axes] == titles
+
+
+def test_classes_stand_in_the_place_of_numbers_where_they_are_known():
+    data = synthetic.dataset("scores", dims="vector", size=(3,), constant=False)
+    data["shapley"][0] = [0.1, 0.3, 0.2]
+    named = with_unit_names(synthetic.study({"scores": data}), {"scores": ["cat", "dog", "cow"]})
+    figure = figures.maps(named["scores"].to_dataset())
+    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert ticks == ["dog", "cow", "cat"]
+    assert figure.get_supxlabel().startswith("class")
+    assert figures.maps(data).axes[0].get_xticklabels()[0].get_text() == "1"
+    # Names of another number of units are not these units'.
+    other = with_unit_names(synthetic.study({"scores": data}), {"scores": ["cat", "dog"]})
+    assert "unit_name" not in other["scores"].coords

@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray as xr
 
-from variscope.indices.reading import main_index
+from variscope.indices.reading import main_index, with_unit_names
 from variscope.stores.results import read_study
 
 
@@ -53,7 +53,7 @@ class Study:
     @cached_property
     def tree(self) -> xr.DataTree:
         """Everything that was estimated, one node for each layer (contract 4.3 of the design)."""
-        return read_study(self.paths)
+        return with_unit_names(read_study(self.paths), self.unit_names)
 
     @cached_property
     def index(self) -> str:

@@ -1,5 +1,7 @@
 """Units sorted by a share: what pictures of layers without maps have in common."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -42,12 +44,19 @@ def undefined_note(dataset: xr.Dataset) -> str:
 
 
 def draw_sorted(
-    ax: Axes, value: np.ndarray, low: np.ndarray, high: np.ndarray, *, style: VariableStyle
+    ax: Axes,
+    value: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    *,
+    style: VariableStyle,
+    names: Sequence[str] | None = None,
 ) -> tuple[list[Artist], np.ndarray]:
     """Draw the shares (unit,) of one variable, the largest first, with their intervals.
 
-    Few units are bars with error bars, named by their number; many are a line with a band, and of
-    more than can be told apart only evenly spaced ranks are drawn. Undefined units are left out.
+    Few units are bars with error bars, named by their number or by `names`; many are a line with a
+    band, and of more than can be told apart only evenly spaced ranks are drawn. Undefined units
+    are left out.
     Returns the artists and the unit numbers from left to right.
     """
     defined = np.flatnonzero(np.isfinite(value))
@@ -68,7 +77,7 @@ def draw_sorted(
             elinewidth=0.7,
         )
         artists.extend(bars.lines[2])
-        ax.set_xticks(place, [str(unit) for unit in units])
+        ax.set_xticks(place, [names[unit] if names else str(unit) for unit in units])
     elif len(units):
         artists.append(
             ax.fill_between(place, low[units], high[units], color=style.color, alpha=0.25, lw=0)

@@ -5,6 +5,7 @@ comes with `I_low` and `I_high`, its confidence bounds.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -99,6 +100,31 @@ def unit_name(dataset: xr.Dataset) -> str:
     """Name what the table and the pictures single out: channel, feature, neuron or unit."""
     dims = unit_dims(dataset)
     return judged_dim(dataset) or (dims[0] if len(dims) == 1 else "unit")
+
+
+def unit_labels(dataset: xr.Dataset) -> list[str]:
+    """Name the units of a layer of vectors: their classes where these are known, else numbers.
+
+    The names are those of the coordinate ``unit_name``, which `with_unit_names` gives.
+    """
+    if "unit_name" in dataset.coords:
+        return [str(name) for name in dataset["unit_name"].values]
+    return [str(unit) for unit in range(dataset["variance"].size)]
+
+
+def with_unit_names(tree: xr.DataTree, names: Mapping[str, Sequence[str]]) -> xr.DataTree:
+    """Name the units of layers of scores by their classes, as the coordinate ``unit_name``.
+
+    Args:
+        tree: a study.
+        names: of the classes, by the layer; other layers, and those of another size, stay as they
+            are.
+    """
+    for node in tree.children.values():
+        known = names.get(str(node.attrs.get("layer", node.name)), ())
+        if len(known) == node.sizes.get("neuron"):
+            node.coords["unit_name"] = ("neuron", list(known))
+    return tree
 
 
 def variables(dataset: xr.Dataset) -> list[str]:

@@ -48,6 +48,7 @@ from variscope.indices.reading import (
     confidence_percent,
     estimate,
     is_map,
+    unit_labels,
     unit_name,
     variables,
 )
@@ -180,19 +181,21 @@ def _sorted_units(
     rows = -(-len(names) // columns)
     figure = new_figure(1.2 * rows + 0.5, figsize=figsize)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    bars = value.shape[1] <= MOST_BARS
+    bars, of_units = value.shape[1] <= MOST_BARS, unit_labels(dataset)
+    named = "unit_name" in dataset.coords
     for k, ax in enumerate(axes.flat):
         if k >= len(names):
             ax.set_visible(False)
             continue
-        draw_sorted(ax, value[k], low[k], high[k], style=styles[names[k]])
+        draw_sorted(ax, value[k], low[k], high[k], style=styles[names[k]], names=of_units)
         plain_axes(ax)
         ax.set_title(variable_label(names[k]), fontsize=SMALL, loc="left", pad=2)
         ax.axhline(0, color=GUIDE, linewidth=0.5)
         ax.set_ylim(min(0.0, float(np.nanmin(low, initial=0.0))), 1.0)
-        if bars and value.shape[1] > 12:
+        if bars and (named or value.shape[1] > 12):
             ax.tick_params(axis="x", rotation=90)
-    order = "unit number, sorted by share" if bars else "rank of the unit"
+    order = "class" if named else "unit number"
+    order = f"{order}, sorted by share" if bars else "rank of the unit"
     figure.supxlabel(order, fontsize=SMALL)
     figure.supylabel("share of the unit's variance", fontsize=SMALL)
     what = f"{INDEX_NAMES[index]} and {confidence_percent(dataset)} interval"

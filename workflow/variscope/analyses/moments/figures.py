@@ -24,7 +24,7 @@ from variscope.figures.style import (
 )
 from variscope.figures.units import MOST_BARS, shown_ranks
 from variscope.indices.maps import as_maps, leading_channels
-from variscope.indices.reading import is_map, unit_counts, unit_name
+from variscope.indices.reading import is_map, unit_counts, unit_labels, unit_name
 from variscope.indices.wording import count_text
 
 QUANTITIES = ("mean", "variance", "coefficient\nof variation")
@@ -140,10 +140,10 @@ def _heading(dataset: xr.Dataset) -> str:
     return titled("Mean and variance under the study", study_name(dataset))
 
 
-def draw_quantity(ax: Axes, values: np.ndarray) -> list[Artist]:
+def draw_quantity(ax: Axes, values: np.ndarray, names: Sequence[str] | None = None) -> list[Artist]:
     """Draw a quantity (unit,) of all units, the largest first; undefined ones are left out.
 
-    Few units are bars named by their number, many a line.
+    Few units are bars named by their number or by `names`, many a line.
     """
     defined = np.flatnonzero(np.isfinite(values))
     units = defined[np.argsort(-values[defined], kind="stable")]
@@ -152,8 +152,8 @@ def draw_quantity(ax: Axes, values: np.ndarray) -> list[Artist]:
     units = units[place]
     finite = values[units]
     if len(values) <= MOST_BARS:
-        ax.set_xticks(place, [str(unit) for unit in units])
-        if len(units) > 12:
+        ax.set_xticks(place, [names[unit] if names else str(unit) for unit in units])
+        if len(units) > 12 or names:
             ax.tick_params(axis="x", rotation=90)
         return list(ax.bar(place, finite, width=0.75, color=BLUE))
     band = ax.fill_between(place, 0, finite, color=BLUE, alpha=0.3, lw=0)
@@ -165,14 +165,16 @@ def _moment_strips(
 ) -> Figure:
     figure = new_figure(2.1, figsize=figsize)
     axes = figure.subplots(1, 3, squeeze=False)[0]
+    named = "unit_name" in dataset.coords
     for ax, name, values in zip(axes, QUANTITIES, quantities(dataset), strict=True):
         flat = values.reshape(-1)
-        draw_quantity(ax, flat)
+        draw_quantity(ax, flat, unit_labels(dataset) if named else None)
         ax.set_title(name.replace("\n", " "), fontsize=SMALL, loc="left", pad=2)
         if name.startswith("coefficient") and flat.size > MOST_BARS:
             ax.set_ylim(0, 1.05 * float(_scale(flat, bounded=False).vmax or 1))
     few = dataset["variance"].size <= MOST_BARS
-    order = "unit number, sorted by the quantity" if few else "rank of the unit"
+    order = "class" if named else "unit number"
+    order = f"{order}, sorted by the quantity" if few else "rank of the unit"
     figure.supxlabel(order, fontsize=SMALL)
     heading = _heading(dataset) if title is None else title
     set_title(figure, f"{heading}\n{_status_note(dataset)}")

@@ -176,6 +176,7 @@ def compute(source):
         (('name="own"', 'name="evaluate"'), "which the workflow itself uses"),
         (("def compute", "def count"), "there is no function compute, which its entry promises"),
         (("ANALYSIS =", "ENTRY ="), "defines no ANALYSIS"),
+        (('title="T"', 'title="T", grid=("layer", "n")'), "table t has no column 'n'"),
         (("return {}", "return {"), r"cannot be run \(SyntaxError"),
     ],
 )
@@ -197,3 +198,30 @@ def test_other_columns_than_the_entrys_are_refused() -> None:
         checked(table, found.drop(columns="n"))
     with pytest.raises(ValueError, match="column S2: not all values are of the kind number"):
         checked(table, found.assign(S2="much"))
+
+
+@pytest.mark.parametrize(
+    ("code", "step", "message"),
+    [
+        ("def compute(source):\n    return {}", "compute", "compute gave nothing; its entry asks"),
+        ("def compute(source):\n    return 3", "compute", "compute gave int; its entry asks"),
+        (
+            "def words(source, tables):\n    return 'dead'",
+            "words",
+            "words gave str; allowed: Words",
+        ),
+    ],
+)
+def test_what_a_users_functions_give_is_held_against_the_entry(
+    tmp_path: Path, code: str, step: str, message: str
+) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(OWN + code)  # the later definition counts
+    entry, source = from_file("own", file), synthetic.source(synthetic.tree())
+    with pytest.raises(UserError, match=rf"^analyses.own \(own.py\): {message}"):
+        getattr(entry, step)(source, *([] if step == "compute" else [{}]))
+
+
+def test_a_picture_that_is_none_or_misnames_its_caption_is_refused() -> None:
+    with pytest.raises(ValueError, match="the caption of p has braces around something else"):
+        Analysis(name="a", title="A", pictures=(Picture(name="p", title="P", caption="{x}"),))

@@ -173,8 +173,23 @@ class Analysis:
             names = [entry.name for entry in entries]
             if len(set(names)) < len(names):
                 raise ValueError(f"{what}: found two of one name: {', '.join(names)}")
+        for table in self.tables:
+            _check_layout(table)
+        for picture in self.pictures:
+            try:
+                picture.caption.format(index="", level="")
+            except (KeyError, IndexError, ValueError) as error:
+                raise ValueError(
+                    f"the caption of {picture.name} has braces around something else than index "
+                    f"and level ({error})"
+                ) from error
         if self.scope != "study" and any(picture.of == "layer" for picture in self.pictures):
             raise ValueError("pictures: one for each layer needs the scope study")
+
+    @property
+    def called(self) -> str:
+        """Return how messages call it: by the user's file, where it is one."""
+        return f"analyses.{self.name}" + (f" ({self.file.name})" if self.file else "")
 
     @property
     def default(self) -> bool:
@@ -209,7 +224,15 @@ class Analysis:
 
     def compute(self, source: Any) -> Mapping[str, Any]:
         """Return the tables, by name, as `pandas.DataFrame`."""
-        return self._call("compute", "compute", source)
+        found = self._call("compute", "compute", source)
+        wanted = [table.name for table in self.tables]
+        if not isinstance(found, Mapping) or set(found) != set(wanted):
+            got = ", ".join(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
+            raise UserError(
+                f"{self.called}: compute gave {got or 'nothing'}; its entry asks for a mapping "
+                f"with the tables {', '.join(wanted)}"
+            )
+        return found
 
     def draw(self, picture: Picture, *arguments: Any) -> Any:
         """Draw a picture, or one of a series.
@@ -222,11 +245,22 @@ class Analysis:
         Returns:
             A matplotlib figure; of a series None where there is nothing to show.
         """
-        return self._call("figures", f"draw_{picture.name}", *arguments)
+        drawn = self._call("figures", f"draw_{picture.name}", *arguments)
+        if not hasattr(drawn, "savefig") and not (drawn is None and picture.of != "all"):
+            raise UserError(
+                f"{self.called}: draw_{picture.name} gave {type(drawn).__name__}; allowed: a "
+                "matplotlib Figure"
+            )
+        return drawn
 
     def words(self, *arguments: Any) -> Any:
         """Return what was found in sentences, `variscope.analyses.words.Words`."""
-        return self._call("words", "words", *arguments)
+        found = self._call("words", "words", *arguments)
+        if not hasattr(found, "answer"):
+            raise UserError(
+                f"{self.called}: words gave {type(found).__name__}; allowed: Words(answer=...)"
+            )
+        return found
 
     @property
     def entry_file(self) -> Path:
@@ -262,6 +296,19 @@ class Analysis:
         if importlib.util.find_spec(module) is None:
             return None
         return getattr(importlib.import_module(module), name, None)
+
+
+def _check_layout(table: Table) -> None:
+    """Raise a ValueError where a table names columns that it does not have."""
+    names = [column.name for column in table.columns]
+    named = [*(table.grid or ()), *([table.sheets] if table.sheets else [])]
+    if table.grid:
+        named += ["low", "high"]
+    for name in named:
+        if name not in names:
+            raise ValueError(f"table {table.name} has no column {name!r}, which its layout names")
+    if len(set(names)) < len(names):
+        raise ValueError(f"table {table.name} has two columns of one name: {', '.join(names)}")
 
 
 @cache

@@ -100,7 +100,7 @@ def test_a_layer_added_evaluates_itself_and_one_dropped_nothing(
     jobs = study.would_run("indices")
     assert costly(jobs) == {"evaluate": 2, "sums": 2, "estimate": 1}
     assert not [job for job in jobs if finished.group in job.wildcards]
-    study.run("indices", "summary", "--cores", "2")
+    study.run("indices", "aggregates", "--cores", "2")
     assert before.items() <= times(study.indices.parent).items()
     assert_same_numbers(finished.indices, study.indices, ["first", "logits"])
 
@@ -108,7 +108,7 @@ def test_a_layer_added_evaluates_itself_and_one_dropped_nothing(
     by_one.configure({**THREE_LAYERS, "evaluation.layers_per_pass": 1})
     expected = {"evaluate": 6, "sums": 6, "estimate": 3}
     assert costly(by_one.would_run("indices")) == expected
-    by_one.run("indices", "summary", "--cores", "2")
+    by_one.run("indices", "aggregates", "--cores", "2")
     assert_same_numbers(by_one.indices, study.indices)
     rows = (study.results / "net" / "small" / "summary.csv").read_text()
     assert (by_one.results / "net" / "small" / "summary.csv").read_text() == rows
@@ -116,7 +116,7 @@ def test_a_layer_added_evaluates_itself_and_one_dropped_nothing(
     study.configure({"models.net.layers": ["second"]})
     jobs = study.would_run()
     assert jobs and costly(jobs) == {}
-    study.run("summary", "--cores", "2")
+    study.run("aggregates", "--cores", "2")
     assert before.items() <= times(study.indices.parent).items()
     rows = (study.results / "net" / "small" / "summary.csv").read_text()
     assert "second" in rows and "logits" not in rows

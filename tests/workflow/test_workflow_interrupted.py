@@ -113,7 +113,8 @@ def test_a_job_that_meets_a_bad_chunk_names_its_file(
     place, array, rule = STORES[store]
     chunk = chunks(study.indices.parent / place.format(group=study.group), array)
     damage(chunk, how)
-    done = study.run("indices", "--cores", "1", "--forcerun", rule, fails=True)
+    targets = ("indices", "aggregates")
+    done = study.run(*targets, "--cores", "1", "--forcerun", rule, fails=True)
     output = done.stdout + done.stderr
     assert f"error: {chunk.relative_to(study.folder)}: this chunk is {how}" in output
     assert f"Error in rule {rule}" in output

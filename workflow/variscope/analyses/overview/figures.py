@@ -63,7 +63,8 @@ def overview(
     rows = -(-len(panels) // columns)
     most = max(len(_names(group[0])) for group in panels.values())
     foot = 0.25 if len(models) > 1 else 0.0
-    figure = new_figure(rows * (0.145 * most + 0.62) + foot, figsize=figsize)
+    line = 0.145 + 0.05 * (len(models) - 1)  # inches for each variable
+    figure = new_figure(rows * (line * most + 0.62) + foot, figsize=figsize)
     if title is not None:
         set_title(figure, title)
     axes = figure.subplots(rows, columns, squeeze=False)

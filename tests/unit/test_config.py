@@ -7,7 +7,7 @@ import pytest
 import yaml
 from tiny import REPOSITORY
 from variscope.errors import UserError
-from variscope.study.config import complete, designs_of, groups_of
+from variscope.study.config import complete, designs_of, groups_of, targets_of
 from variscope.study.schema import settings
 
 MINIMAL: dict[str, Any] = {
@@ -70,6 +70,20 @@ def test_a_design_that_is_named_is_the_only_one():
     assert complete(changed("designs", {"replicates": 4}))["designs"]["cycle"]["blocks"] == 512
 
 
+def test_a_target_is_judged_by_an_index_that_each_design_has():
+    asked = {"half_width": 0.1, "index": "shapley", "of": "channels"}
+    both = complete(changed("designs", {"cycle": {}, "star": {}, "precision": asked}))
+    targets = targets_of(both)
+    assert {kind: target.index for kind, target in targets.items()} == {
+        "cycle": "shapley",
+        "star": "S1",
+    }
+    assert {(t.half_width, t.of, t.most_blocks) for t in targets.values()} == {
+        (0.1, "channels", 8192)
+    }
+    assert targets_of(complete(MINIMAL)) == {}
+
+
 def test_the_embedded_default_is_complete():
     config = complete(yaml.safe_load((REPOSITORY / "config/config.yaml").read_text()))
     assert set(config["variable_sets"]) == {"spatial", "color"}
@@ -119,6 +133,29 @@ def test_whole_numbers_written_as_1_0_become_integers():
         ("designs/cycle/blocks", -1, "designs.cycle.blocks: found -1; .*at least 2"),
         ("designs/cycle/blocks", 10**15, "designs.cycle.blocks: found 1000000000000000; .*at most"),
         ("designs/cycle/blocks", 8, r"found 8; allowed: at least designs.replicates \(16\)"),
+        ("designs/precision", {}, "designs.precision.half_width: this key is missing"),
+        ("designs/precision", {"half_width": 0}, "half_width: found 0; .*above 0"),
+        ("designs/precision", {"half_width": 0.5}, "half_width: found 0.5; .*below 0.5"),
+        (
+            "designs/precision",
+            {"half_width": 0.1, "index": "S2"},
+            "designs.precision.index: found 'S2'.*; allowed: auto, shapley, S1, ST",
+        ),
+        (
+            "designs/precision",
+            {"half_width": 0.1, "of": "channel"},
+            r"designs.precision.of: found 'channel' \(did you mean channels\?\)",
+        ),
+        (
+            "designs/precision",
+            {"half_width": 0.1, "most_blocks": 511},
+            r"most_blocks: found 511; allowed: at least designs.cycle.blocks \(512\)",
+        ),
+        (
+            "designs",
+            {"star": {}, "precision": {"half_width": 0.1, "index": "shapley"}},
+            "designs.precision.index: found 'shapley'; allowed with the star: auto, S1, ST",
+        ),
         ("designs/replicates", 1, "designs.replicates: found 1; .*at least 2"),
         ("analyses", "some", "analyses: found 'some'; allowed: all, true, false, or a mapping"),
         ("analyses", {"sumary": True}, r"analyses.sumary: unknown analysis \(did you mean summary"),

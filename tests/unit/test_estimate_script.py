@@ -43,7 +43,9 @@ def test_estimation_imports_neither_torch_nor_numba_and_reads_shards_in_any_orde
             parts += spine.moments()
         (tmp_path / shard).mkdir(parents=True)
         write_moments(tmp_path / shard / "conv.zarr", parts, layer.dims)
-    (tmp_path / "cost.json").write_text(json.dumps({"device": "CPU", "batch_size": 8}))
+    costs = [tmp_path / f"{name}.json" for name in ("late", "early")]
+    for file in costs:
+        file.write_text(json.dumps({"device": "CPU", "batch_size": 8}))
     package = Path(variscope.__file__).parent
     target = tmp_path / "indices" / "conv.zarr"
     given = {
@@ -53,10 +55,12 @@ def test_estimation_imports_neither_torch_nor_numba_and_reads_shards_in_any_orde
         "config": {"experiment": "e"},
         "wildcards": {"model": "net", "set": "small", "design": "cycle"},
         "input": {
-            "cost": [str(tmp_path / "cost.json")],
+            "cost": list(map(str, costs)),
+            "precision": [],
             "moments": [str(tmp_path / shard) for shard in shards],
         },
         "params": {
+            "rounds": [[16, ["early", "late"]]],
             "layer": layer.to_json(),
             "position": 3,
             "variables": ["a", "b"],

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from variscope.inputs.axes import Layer, file_name
 from variscope.stores.manifest import read_layers, write_layers
-from variscope.study.layer_groups import LayerGroup, group_name, plan_groups, sweep
+from variscope.study.gates import sign
+from variscope.study.layer_groups import (
+    LayerGroup,
+    group_name,
+    plan_groups,
+    shards_there,
+    sweep,
+)
 from variscope.study.sharding import Shard
 
 A, B, C, D = (Layer(name, (2,)) for name in ("a", "b/x", "c[0]", "d"))
@@ -18,7 +25,7 @@ SIZES, MOST = (4, 4, 4, 4), 8
 
 
 def plan(layers: list[Layer], folder: Path, per_pass: int | None = None) -> tuple[LayerGroup, ...]:
-    return plan_groups(layers, per_pass, folder, SIZES, MOST)
+    return plan_groups(layers, per_pass, folder, (SIZES,), MOST)
 
 
 def evaluate(folder: Path, group: LayerGroup, shards: tuple[Shard, ...]) -> None:
@@ -123,3 +130,21 @@ def test_what_is_left_half_written_goes_where_nobody_will_write_it_again(tmp_pat
         path.mkdir(parents=True)
     sweep(tmp_path, groups)
     assert list(folder.iterdir()) == [planned]
+
+
+def test_what_was_skipped_is_of_its_group_and_is_not_taken_for_evaluated(tmp_path: Path):
+    rounds = ((4,) * 4, (8,) * 4)
+
+    def of(layers: list[Layer]) -> tuple[LayerGroup, ...]:
+        return plan_groups(layers, None, tmp_path, rounds, MOST)
+
+    (group,) = of([A, B])
+    first, second = (one.shards for one in group.rounds)
+    assert set(first) < set(second) and group.shards == second
+    evaluate(tmp_path, group, first)
+    for shard in set(second) - set(first):
+        (tmp_path / group.name / shard.name).mkdir()
+        sign(tmp_path / group.name / shard.name, "recipe", skipped=True)
+    assert of([A, B]) == (group,)
+    assert set(shards_there(tmp_path / group.name)) == set(first)
+    assert read(of([A, B, C])) == ["ab", "c"]

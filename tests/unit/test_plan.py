@@ -10,6 +10,7 @@ from variscope.inputs.axes import Layer
 from variscope.responses.network.batches import batch_size_for
 from variscope.study.layer_groups import LayerGroup
 from variscope.study.plan import Plan, StudyPlan
+from variscope.study.rounds import Round
 from variscope.study.sharding import Shard
 
 LAYERS = (
@@ -19,7 +20,8 @@ LAYERS = (
 SHARDS = tuple(Shard(0, 16, n, n + 1) for n in range(4))
 STUDY = StudyPlan(
     "alexnet", "spatial", "cycle", ("erasing", "order", "image"), LAYERS, 64, 4, 6, 300, True,
-    None, "cpu", 4_000_000, (LayerGroup("0" * 8, LAYERS, LAYERS, SHARDS),), "moments",
+    None, "cpu", 4_000_000, (LayerGroup("0" * 8, LAYERS, LAYERS, (Round(64, SHARDS),)),),
+    ((16,) * 4,), "moments",
 )  # fmt: skip
 
 
@@ -76,7 +78,8 @@ def test_what_is_said_of_a_model_stands_in_the_plan_once(tmp_path: Path):
 
 def test_layers_in_groups_take_less_memory_and_more_passes(tmp_path: Path):
     groups = tuple(
-        LayerGroup(f"{n}" * 8, (layer,), (layer,), SHARDS) for n, layer in enumerate(LAYERS)
+        LayerGroup(f"{n}" * 8, (layer,), (layer,), (Round(64, SHARDS),))
+        for n, layer in enumerate(LAYERS)
     )
     split = replace(STUDY, layer_groups=groups)
     assert split.memory_mb["evaluate"] == split.evaluate_mb(groups[0])
@@ -98,6 +101,8 @@ def test_layers_in_groups_take_less_memory_and_more_passes(tmp_path: Path):
 
 def test_sums_of_later_shells_take_room_of_their_own():
     shards = (Shard(0, 4, 0, 4), Shard(4, 16, 0, 4))
-    grown = replace(STUDY, layer_groups=(LayerGroup("0" * 8, LAYERS, LAYERS, shards),))
+    grown = replace(
+        STUDY, layer_groups=(LayerGroup("0" * 8, LAYERS, LAYERS, (Round(64, shards),)),)
+    )
     assert grown.disk["moments"] == 3 * STUDY.disk["moments"]  # [0, 4), [4, 8) and [8, 16)
     assert grown.disk["indices"] == STUDY.disk["indices"]

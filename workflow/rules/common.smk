@@ -1,6 +1,7 @@
 # What the rules share: the checked experiment, its paths, and small functions of wildcards.
 import os
 import sys
+from functools import cache
 from math import ceil
 from pathlib import Path
 
@@ -17,13 +18,17 @@ from variscope.errors import UserError
 from variscope.inputs.axes import file_name
 from variscope.stores.atomic import new_file
 from variscope.study.experiment import (
+    EVALUATION,
     Experiment,
+    evaluation_digest,
     numbers_digest,
     script_digest,
     share_package,
 )
 from variscope.study.jobs import WORKFLOW_PROCESS, hold
 from variscope.study.layer_groups import NAMES as GROUPS
+from variscope.study.gates import is_fresh
+from variscope.study.rounds import gate_after, round_before
 from variscope.study.sharding import NAMES as SHARDS, Shard
 
 # Snakemake starts scripts by the interpreter's path, unquoted.
@@ -98,6 +103,102 @@ def of_shards(pattern):
     return shards
 
 
+def gate(wildcards, start):
+    """The file that says whether a study's blocks from this one on are wanted."""
+    return f"{STUDY}/precision/blocks-{start:06}.json".format(**wildcards)
+
+
+def waiting(wildcards, folder, recipe, made_of):
+    """The gate that a shard waits for: ancient where its folder is whole and stays as it is."""
+    start = Shard.of(wildcards.shard).start
+    if not start:
+        return []
+    fresh = is_fresh(folder.format(**wildcards), recipe, made_of)
+    return [ancient(gate(wildcards, start)) if fresh else gate(wildcards, start)]
+
+
+@cache
+def recipe(model, variable_set):
+    """Digest of what a shard's evaluation follows from; files are read once."""
+    return EXPERIMENT.recipe(model, variable_set)
+
+
+def gate_of_shard(wildcards):
+    """What the evaluation of a shard waits for."""
+    made_of = [rules.images.output.summary, trained_weights(wildcards)]
+    return waiting(
+        wildcards,
+        f"{STUDY}/{STORAGE}/{{group}}/{{shard}}",
+        recipe(wildcards.model, wildcards.set),
+        filter(None, made_of),
+    )
+
+
+def gate_of_sums(wildcards):
+    """What the sums of a shard's activations wait for, as well as for these."""
+    activations = f"{STUDY}/activations/{{group}}/{{shard}}".format(**wildcards)
+    return waiting(
+        wildcards,
+        f"{STUDY}/moments/{{group}}/{{shard}}",
+        script_digest("moments"),
+        [activations],
+    )
+
+
+def gates_of(wildcards):
+    """All gates that a layer's shards wait for: where one is made again, the indices are too."""
+    group = study_of(wildcards).group_of(layer_of(wildcards).name)
+    starts = {shard.start for shard in group.shards}
+    return [gate(wildcards, start) for start in sorted(starts) if start]
+
+
+def round_of(wildcards):
+    """The round that a gate, or the end of the study, follows from; None where it lets all pass."""
+    if "start" in wildcards.keys():
+        return round_before(study_of(wildcards).sizes, int(wildcards.start))
+    return len(study_of(wildcards).sizes) - 1
+
+
+def gate_before_round(wildcards):
+    """The gate that the round itself waited for."""
+    number = round_of(wildcards)
+    if not number:
+        return []
+    return [gate(wildcards, gate_after(study_of(wildcards).sizes, number - 1))]
+
+
+def sums_of_round(wildcards):
+    """The sums of the shards that hold the blocks of a round."""
+    number = round_of(wildcards)
+    if number is None:
+        return []
+    return [
+        f"{STUDY}/moments/{group.name}/{shard.name}".format(**wildcards)
+        for group in study_of(wildcards).layer_groups
+        for shard in group.rounds[number].shards
+    ]
+
+
+def judged(wildcards):
+    """What the intervals of a round are judged by; None where there is nothing to judge."""
+    study, number = study_of(wildcards), round_of(wildcards)
+    if number is None:
+        return None
+    return {
+        "target": study.asked,
+        "variables": study.variables,
+        "groups": {
+            group.name: {
+                "layers": [layer.to_json() for layer in group.read],
+                "shards": [shard.name for shard in group.rounds[number].shards],
+            }
+            for group in study.layer_groups
+        },
+        "confidence_level": EXPERIMENT.config["confidence_level"],
+        "code": script_digest("precision"),
+    }
+
+
 # Snakemake itself runs twice beside a job of a cluster, and counts as the job's memory: MiB.
 BESIDE_MB = 350
 
@@ -112,6 +213,12 @@ def memory_of_group(stage):
 def memory_of_layer(wildcards, attempt):
     """As `memory_of_group`, of a job of a layer."""
     megabytes = study_of(wildcards).indices_mb(layer_of(wildcards)) + BESIDE_MB
+    return megabytes * 2 ** (attempt - 1)
+
+
+def memory_of_layers(wildcards, attempt):
+    """As `memory_of_layer`, of a job that takes all layers of a study, one after another."""
+    megabytes = study_of(wildcards).memory_mb["indices"] + BESIDE_MB
     return megabytes * 2 ** (attempt - 1)
 
 
@@ -135,6 +242,13 @@ def trained_weights(wildcards):
     if EXPERIMENT.config["models"][wildcards.model]["weights"] != "train":
         return []
     return f"{RESULTS}/{wildcards.model}/weights.pt"
+
+
+def precision_of(wildcards):
+    """How a study with a target ended; nothing where there is no target."""
+    if study_of(wildcards).target is None:
+        return []
+    return [f"{STUDY}/precision.json".format(**wildcards)]
 
 
 def every(pattern, **fixed):

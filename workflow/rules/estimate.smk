@@ -7,7 +7,8 @@ if STORAGE == "activations":
 
     rule sums:
         input:
-            f"{STUDY}/activations/{{group}}/{{shard}}",
+            activations=f"{STUDY}/activations/{{group}}/{{shard}}",
+            gate=gate_of_sums,
         output:
             directory(f"{STUDY}/moments/{{group}}/{{shard}}"),
         log:
@@ -25,10 +26,43 @@ if STORAGE == "activations":
             "../scripts/moments.py"
 
 
+# Whether more blocks are wanted, with nothing to look at where nothing is asked of the intervals.
+rule precision:
+    input:
+        moments=sums_of_round,
+        before=gate_before_round,
+    output:
+        f"{STUDY}/precision/blocks-{{start}}.json",
+    log:
+        f"{RESULTS}/logs/precision-{{model}}-{{set}}-{{design}}-{{start}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/precision-{{model}}-{{set}}-{{design}}-{{start}}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=memory_of_layers,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        judged=judged,
+    script:
+        "../scripts/precision.py"
+
+
+use rule precision as reached with:
+    output:
+        f"{STUDY}/precision.json",
+    log:
+        f"{RESULTS}/logs/reached-{{model}}-{{set}}-{{design}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/reached-{{model}}-{{set}}-{{design}}.tsv"
+
+
 rule estimate:
     input:
         moments=of_shards(f"{STUDY}/moments/{{group}}/{{shard}}"),
         cost=of_shards(f"{STUDY}/cost/{{group}}/{{shard}}.json"),
+        gates=gates_of,
+        precision=precision_of,
     output:
         directory(f"{STUDY}/indices/{{layer}}.zarr"),
     log:
@@ -41,6 +75,10 @@ rule estimate:
         mem_mb=memory_of_layer,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
+        rounds=lambda wildcards: [
+            (one.blocks, [shard.name for shard in one.shards])
+            for one in study_of(wildcards).group_of(layer_of(wildcards).name).rounds
+        ],
         confidence_level=EXPERIMENT.config["confidence_level"],
         variables=lambda wildcards: study_of(wildcards).variables,
         layer=lambda wildcards: layer_of(wildcards).to_json(),

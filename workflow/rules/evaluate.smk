@@ -11,6 +11,7 @@ rule evaluate:
     input:
         images=rules.images.output.summary,
         weights=trained_weights,
+        gate=gate_of_shard,
     output:
         stored=directory(f"{STUDY}/{STORAGE}/{{group}}/{{shard}}"),
         cost=f"{STUDY}/cost/{{group}}/{{shard}}.json",
@@ -37,10 +38,7 @@ rule evaluate:
             "stop": Shard.of(wildcards.shard).stop,
         },
         # Apart from what follows from resources, in which Snakemake looks for no changes.
-        evaluation={
-            key: EXPERIMENT.config["evaluation"][key]
-            for key in ("batch_size", "threads", "precision", "compile")
-        },
+        evaluation={key: EXPERIMENT.config["evaluation"][key] for key in EVALUATION},
         # The group's name says what the layers are; one that is wanted no more changes nothing.
         layers=lambda wildcards, resources: [
             layer.to_json() for layer in group_of(wildcards).layers
@@ -50,6 +48,7 @@ rule evaluate:
         ),
         device=lambda wildcards, resources: device_of(resources),
         storage=STORAGE,
-        code=script_digest("evaluate", f"study/shards/{STORAGE}.py"),
+        recipe=lambda wildcards: recipe(wildcards.model, wildcards.set),
+        code=evaluation_digest(STORAGE),
     script:
         "../scripts/evaluate.py"

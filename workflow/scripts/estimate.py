@@ -1,7 +1,6 @@
 """Turn the sums of all shards of a layer into indices with intervals."""
 
 import json
-from pathlib import Path
 
 from snakemake.iocontainers import Snakemake
 from variscope.indices.layer import layer_dataset
@@ -11,6 +10,7 @@ from variscope.stores.atomic import new_directory
 from variscope.stores.moments import MomentsReader
 from variscope.stores.results import write_dataset
 from variscope.study.digest import value_digest
+from variscope.study.gates import last_shards, of_shards
 from variscope.study.jobs import job
 from variscope.study.provenance import versions
 
@@ -19,14 +19,15 @@ snakemake: Snakemake
 with job(snakemake.log[0]), new_directory(snakemake.output[0]) as folder:
     params, names = snakemake.params, snakemake.wildcards
     layer = Layer.from_json(params.layer)
-    costs = [json.loads(Path(path).read_text()) for path in snakemake.input.cost]
+    wanted = last_shards(params.rounds, snakemake.input.precision)
+    costs = [json.loads(path.read_text()) for path in of_shards(snakemake.input.cost, wanted)]
     provenance = {
         **params.provenance,
         "devices": sorted({cost["device"] for cost in costs}),
         "batch_size": costs[0]["batch_size"],
         "versions": versions(),
     }
-    shards = [Path(path) for path in snakemake.input.moments]
+    shards = of_shards(snakemake.input.moments, wanted)
     reader = MomentsReader(*(shard / f"{file_name(layer.name)}.zarr" for shard in shards))
     dataset = layer_dataset(
         reader.slabs(),

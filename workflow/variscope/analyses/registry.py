@@ -28,8 +28,8 @@ SCOPES: tuple[Scope, ...] = ("study", "set", "model", "experiment")
 
 # Names of rules that are no analyses, and of folders beside those of models and sets.
 RESERVED = ("accuracy", "all", "analyses", "default", "estimate", "evaluate", "figures", "images",
-            "indices", "page", "plan", "precision", "remove", "report", "sums", "tidy",
-            "train")  # fmt: skip
+            "indices", "page", "plan", "precision", "reached", "remove", "report", "sums",
+            "tidy", "train")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

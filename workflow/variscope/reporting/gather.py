@@ -366,9 +366,10 @@ def _answered(
 
 
 def _costs(plan: StudyPlan, folder: Path) -> list[dict[str, Any]]:
-    """Read what the shards of a study cost."""
+    """Read what the shards of a study cost, but for those that were skipped."""
     files = (folder / "cost" / f"{shard}.json" for shard in plan.shards)
-    return [json.loads(file.read_text()) for file in files]
+    costs = [json.loads(file.read_text()) for file in files]
+    return [cost for cost in costs if not cost.get("skipped", False)]
 
 
 def _computation(plan: StudyPlan, folder: Path, precision: str) -> Iterator[str]:

@@ -13,6 +13,9 @@ from typing import Any
 import yaml
 
 from variscope.errors import UserError
+from variscope.estimators import Layout
+from variscope.estimators.layout import DESIGNS
+from variscope.indices.precision import Target, index_of
 from variscope.space.grouping import variable_groups
 from variscope.study.choosing import complete_analyses
 from variscope.study.schema import completed_by, config_schema, fill, in_order
@@ -50,6 +53,7 @@ def complete(config: Mapping[str, Any], folder: Path = Path(".")) -> dict[str, A
                 f"designs.{kind}.blocks: found {designs[kind]['blocks']}; allowed: at least "
                 f"designs.replicates ({designs['replicates']}), one block per replicate"
             )
+    _check_precision(designs)
     for name, variable_set in completed["variable_sets"].items():
         try:
             groups_of(variable_set)
@@ -57,6 +61,24 @@ def complete(config: Mapping[str, Any], folder: Path = Path(".")) -> dict[str, A
             raise UserError(f"variable_sets.{name}.{error}") from error
     completed["analyses"] = complete_analyses(completed["analyses"], folder)
     return in_order(completed, schema)
+
+
+def _check_precision(designs: Mapping[str, Any]) -> None:
+    """Raise a UserError where what is asked of intervals is not what the designs can give."""
+    asked, kinds = designs["precision"], [kind for kind in DESIGNS if kind in designs]
+    if asked is None:
+        return
+    for kind in kinds:
+        if asked["most_blocks"] < designs[kind]["blocks"]:
+            raise UserError(
+                f"designs.precision.most_blocks: found {asked['most_blocks']}; allowed: at least "
+                f"designs.{kind}.blocks ({designs[kind]['blocks']})"
+            )
+    if len(kinds) == 1:
+        try:
+            index_of(kinds[0], asked["index"])
+        except UserError as error:
+            raise UserError(f"designs.precision.{error}") from error
 
 
 def groups_of(variable_set: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -78,6 +100,22 @@ def designs_of(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         for kind in ("cycle", "star")
         if kind in config["designs"]
     }
+
+
+def targets_of(config: Mapping[str, Any]) -> dict[str, Target]:
+    """Return what is asked of the intervals of each design of a completed configuration.
+
+    Beside a cycle that is judged by its Shapley effects the star, which has none, is by its S1.
+    """
+    asked = config["designs"]["precision"]
+    if asked is None:
+        return {}
+    targets = {}
+    for kind in designs_of(config):
+        has = asked["index"] in Layout(kind, 1).indices
+        index = index_of(kind, asked["index"] if has else "auto")
+        targets[kind] = Target(**{**asked, "index": index})
+    return targets
 
 
 def typed(value: Any) -> Any:

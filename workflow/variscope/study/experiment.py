@@ -25,6 +25,9 @@ from variscope.study.plan import Plan, StudyPlan
 
 SCRIPTS = PACKAGE.parent / "scripts"
 
+# Settings of `evaluation` that decide outputs; the others follow from resources or cut the work.
+EVALUATION = ("batch_size", "threads", "precision", "compile")
+
 
 def script_digest(name: str, *modules: str | Path) -> str:
     """Digest what a script of the workflow imports, and modules that it is told to load.
@@ -166,6 +169,20 @@ class Experiment:
             "files": files_digest([self.folder / file for file in files]),
         }
 
+    def recipe(self, model: str, variable_set: str) -> str:
+        """Digest all that the evaluation of a shard follows from, besides files and its name."""
+        evaluation = self.config["evaluation"]
+        return value_digest(
+            {
+                "dataset": self.dataset,
+                "model": self.network(model),
+                "variable_set": self.variable_set(variable_set),
+                "evaluation": {key: evaluation[key] for key in EVALUATION},
+                "storage": self.config["storage"],
+                "code": evaluation_digest(self.config["storage"]),
+            }
+        )
+
     def groups(self, name: str) -> dict[str, list[str]]:
         """Return the groups of a variable set, by their names."""
         return groups_of(self.config["variable_sets"][name])
@@ -182,6 +199,7 @@ class Experiment:
                 "kind": design,
                 "blocks": study.blocks,
                 "replicates": study.replicates,
+                "precision": study.asked,
             },
             "threads": self.config["evaluation"]["threads"],
             "precision": self.config["evaluation"]["precision"],
@@ -191,9 +209,14 @@ class Experiment:
         }
 
 
+def evaluation_digest(storage: str) -> str:
+    """Digest the code of the evaluation."""
+    return script_digest("evaluate", f"study/shards/{storage}.py")
+
+
 def numbers_digest(storage: str) -> str:
     """Digest all code that a study's indices come from."""
-    return script_digest("evaluate", f"study/shards/{storage}.py") + script_digest("estimate")
+    return evaluation_digest(storage) + script_digest("estimate")
 
 
 def model_files_digest(model: Mapping[str, Any], folder: Path) -> str:

@@ -18,7 +18,9 @@ from variscope.inputs.axes import Layer, file_name
 from variscope.stores.atomic import PARTIAL
 from variscope.stores.manifest import read_layers
 from variscope.study.digest import value_digest
-from variscope.study.sharding import NAME, Shard, plan_shards
+from variscope.study.gates import was_skipped
+from variscope.study.rounds import Round, plan_rounds
+from variscope.study.sharding import NAME, Shard
 
 # What a group's name looks like: a constraint of Snakemake's wildcard.
 NAMES = "[0-9a-f]{8}"
@@ -32,13 +34,18 @@ class LayerGroup:
         name: of its folder.
         layers: those that its jobs evaluate.
         read: those of them that the study takes from it; another group may hold the others.
-        shards: the jobs of its evaluation.
+        rounds: sizes of the study with the shards that hold them.
     """
 
     name: str
     layers: tuple[Layer, ...]
     read: tuple[Layer, ...]
-    shards: tuple[Shard, ...]
+    rounds: tuple[Round, ...]
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """The jobs of its evaluation, of all rounds."""
+        return tuple(sorted({shard for one in self.rounds for shard in one.shards}))
 
 
 def group_name(layers: Sequence[Layer]) -> str:
@@ -50,7 +57,7 @@ def plan_groups(
     layers: Sequence[Layer],
     per_pass: int | None,
     folder: Path,
-    sizes: Sequence[int],
+    sizes: Sequence[Sequence[int]],
     most_blocks: int,
 ) -> tuple[LayerGroup, ...]:
     """Find a group for each layer.
@@ -59,7 +66,7 @@ def plan_groups(
         layers: those of the study, in order.
         per_pass: of a new group, at most; None for all in one.
         folder: of the study's stores, which an earlier run may have begun.
-        sizes, most_blocks: as of `variscope.study.sharding.plan_shards`.
+        sizes, most_blocks: as of `variscope.study.rounds.plan_rounds`.
 
     Returns:
         The groups, in the order of the first layer that is read of each. Of those that are there
@@ -67,25 +74,25 @@ def plan_groups(
     """
     groups = []
     for name, of_group in _there(folder).items():
-        shards = plan_shards(sizes, most_blocks, shards_there(folder / name))
+        group = LayerGroup(name, of_group, (), _rounds(folder / name, sizes, most_blocks))
         held = tuple(
-            layer for layer in layers if layer in of_group and _holds(folder / name, shards, layer)
+            layer for layer in layers if layer in of_group and _holds(folder, group, layer)
         )
-        groups.append(LayerGroup(name, held, held, shards))
+        groups.append(LayerGroup(name, held, held, group.rounds))
     taken: set[Layer] = set()
     found = []
     for group in sorted(groups, key=lambda group: (-len(group.layers), group.name)):
         read = tuple(layer for layer in group.layers if layer not in taken)
         if read:
-            found.append(LayerGroup(group.name, group.layers, read, group.shards))
+            found.append(LayerGroup(group.name, group.layers, read, group.rounds))
             taken.update(read)
     left = [layer for layer in layers if layer not in taken]
     step = per_pass or max(1, len(left))
     for start in range(0, len(left), step):
         new = tuple(left[start : start + step])
         name = group_name(new)
-        shards = plan_shards(sizes, most_blocks, shards_there(folder / name))
-        found.append(LayerGroup(name, new, new, shards))
+        rounds = _rounds(folder / name, sizes, most_blocks)
+        found.append(LayerGroup(name, new, new, rounds))
     return tuple(sorted(found, key=lambda group: layers.index(group.read[0])))
 
 
@@ -104,10 +111,18 @@ def sweep(folder: Path, groups: Sequence[LayerGroup]) -> None:
 
 
 def shards_there(folder: Path) -> list[Shard]:
-    """Return the shards that a group's folder holds."""
+    """Return the shards that a group's folder holds, without those that were skipped."""
     if not folder.is_dir():
         return []
-    return [Shard.of(path.name) for path in folder.iterdir() if NAME.fullmatch(path.name)]
+    return [
+        Shard.of(path.name)
+        for path in folder.iterdir()
+        if NAME.fullmatch(path.name) and not was_skipped(path)
+    ]
+
+
+def _rounds(folder: Path, sizes: Sequence[Sequence[int]], most_blocks: int) -> tuple[Round, ...]:
+    return plan_rounds(sizes, most_blocks, shards_there(folder))
 
 
 def _there(folder: Path) -> dict[str, tuple[Layer, ...]]:
@@ -118,10 +133,11 @@ def _there(folder: Path) -> dict[str, tuple[Layer, ...]]:
     return {name: layers for name, layers in found.items() if layers and name == group_name(layers)}
 
 
-def _holds(folder: Path, shards: Sequence[Shard], layer: Layer) -> bool:
-    """Say whether all of the shards that are there have a layer.
+def _holds(folder: Path, group: LayerGroup, layer: Layer) -> bool:
+    """Say whether all of a group's shards that are there have a layer.
 
     Where they were made again while the layer was not wanted, they have it no more.
     """
-    there = [path for shard in shards if (path := folder / shard.name).is_dir()]
-    return all((path / f"{file_name(layer.name)}.zarr").is_dir() for path in there)
+    there = [path for shard in group.shards if (path := folder / group.name / shard.name).is_dir()]
+    file = f"{file_name(layer.name)}.zarr"
+    return all((path / file).is_dir() for path in there if not was_skipped(path))

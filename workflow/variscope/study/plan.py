@@ -9,21 +9,22 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import Any
 
-from variscope.designs import replicate_sizes
 from variscope.designs.cells import summed_ranges
 from variscope.errors import UserError
 from variscope.estimators import Layout
 from variscope.estimators.moments import SLAB_BYTES
+from variscope.indices.precision import Target
 from variscope.inputs.axes import Layer
 from variscope.responses.network.batches import batch_size_for
-from variscope.study.config import designs_of, groups_of
+from variscope.study.config import designs_of, groups_of, targets_of
 from variscope.study.findings import Findings
 from variscope.study.layer_groups import LayerGroup, plan_groups
+from variscope.study.rounds import sizes_of
 from variscope.study.sharding import Shard
 
 MIB = 2**20
@@ -45,15 +46,18 @@ class StudyPlan:
         model, variable_set, design: their names.
         variables: names of the variables.
         layers: as the preflight found them.
-        blocks, replicates, rows_per_block: of the design.
+        blocks, replicates, rows_per_block: of the design; where it grows, blocks of the first
+            round.
         evaluations: images of one pass over all layers of a group; rows that repeat an earlier
-            one of their block need none.
+            one of their block need none. Where the design grows, those of all rounds.
         exact: whether repeats were counted in every block, or extrapolated.
         batch_size: images of one forward pass; None where it is auto.
         device: that the preflight found.
         outputs: of all modules of the network for one image.
-        layer_groups: the layers that are evaluated together, with the shards of each.
+        layer_groups: the layers that are evaluated together, with the rounds and shards of each.
+        sizes: blocks of each replicate in each round; one round, unless the design grows.
         storage: ``"activations"`` or ``"moments"``, what the evaluation keeps.
+        target: what is asked of the intervals, for which the design grows.
         groups: names of the groups of variables whose Shapley effects are summed.
     """
 
@@ -71,13 +75,25 @@ class StudyPlan:
     device: str
     outputs: int
     layer_groups: tuple[LayerGroup, ...]
+    sizes: tuple[tuple[int, ...], ...]
     storage: str
+    target: Target | None = None
     groups: tuple[str, ...] = ()
 
     @property
+    def asked(self) -> dict[str, Any] | None:
+        """What is asked of the intervals, as a parameter of a rule."""
+        return None if self.target is None else asdict(self.target)
+
+    @property
+    def most_blocks(self) -> int:
+        """Base points of the last round that there can be."""
+        return sum(self.sizes[-1])
+
+    @property
     def rows(self) -> int:
-        """Rows of the whole design."""
-        return self.blocks * self.rows_per_block
+        """Rows of the whole design, of all rounds."""
+        return self.most_blocks * self.rows_per_block
 
     @property
     def repeats(self) -> int:
@@ -271,6 +287,7 @@ class Plan:
                     "layers": str(len(study.layers)),
                     "units": f"{study.units:,}",
                     "blocks": f"{study.blocks:,}",
+                    **_asked(study),
                     "rows": f"{study.rows:,}",
                     "no-op rows": f"{about}{study.repeats:,} ({study.repeats / study.rows:.0%})",
                     "evaluations": f"{about}{study.evaluations:,}",
@@ -337,6 +354,9 @@ def _study(
     counted = space.designs[design]
     rows = counted.rows_per_block
     batch_size, per_pass = (config["evaluation"][key] for key in ("batch_size", "layers_per_pass"))
+    target = targets_of(config).get(design)
+    in_rounds = sizes_of(sizes["blocks"], sizes["replicates"], target)
+    times = sum(in_rounds[-1]) / sizes["blocks"]
     return StudyPlan(
         model,
         variable_set,
@@ -346,8 +366,8 @@ def _study(
         sizes["blocks"],
         sizes["replicates"],
         rows,
-        counted.evaluations,
-        counted.exact,
+        round(counted.evaluations * times),
+        counted.exact and times == 1,
         None if batch_size == "auto" else batch_size,
         found.device,
         found.models[model].outputs,
@@ -355,10 +375,12 @@ def _study(
             layers,
             None if per_pass == "all" else per_pass,
             results / model / variable_set / design / config["storage"],
-            replicate_sizes(sizes["blocks"], sizes["replicates"]),
+            in_rounds,
             config["evaluation"]["rows_per_shard"] // rows,
         ),
+        in_rounds,
         config["storage"],
+        target,
         tuple(groups_of(config["variable_sets"][variable_set])),
     )
 
@@ -366,6 +388,17 @@ def _study(
 def _entries(group: LayerGroup) -> int:
     """Return how many times a unit's sums are stored: per replicate, and per later shell."""
     return sum(map(_entries_of, group.shards))
+
+
+def _asked(study: StudyPlan) -> dict[str, str]:
+    """Say what is asked of the intervals, for which rows and evaluations are the most."""
+    if study.target is None:
+        return {}
+    of = f"{study.target.index} of {study.target.of}"
+    return {
+        "half-width": f"{study.target.half_width:g} ({of})",
+        "most blocks": f"{study.most_blocks:,} in {len(study.sizes)} rounds",
+    }
 
 
 def _entries_of(shard: Shard) -> int:

@@ -15,13 +15,13 @@ from variscope.study.sharding import Shard
 
 LAYERS = (
     Layer("features.2", (64, 27, 27), ("channel", "y", "x")),
-    Layer("classifier.6", (1000,)),
+    Layer("classifier.6", (20_000,)),
 )
 SHARDS = tuple(Shard(0, 16, n, n + 1) for n in range(4))
 STUDY = StudyPlan(
     "alexnet", "spatial", "cycle", ("erasing", "order", "image"), LAYERS, 64, 4, 6, 300, True,
     None, "cpu", 4_000_000, (LayerGroup("0" * 8, LAYERS, LAYERS, (Round(64, SHARDS),)),),
-    ((16,) * 4,), "moments",
+    ((16,) * 4,), "moments", None, (), 60_000_000, 3 * 224 * 224, 200_000,
 )  # fmt: skip
 
 
@@ -41,13 +41,32 @@ def test_the_batch_follows_from_the_device_that_a_job_gets():
 
 
 def test_memory_is_that_of_the_stages_that_run():
-    assert set(STUDY.memory_mb) == {"evaluate", "indices"}
+    assert set(STUDY.memory_mb) == {"evaluate", "indices", "analysis"}
     stored = replace(STUDY, storage="activations")
-    assert set(stored.memory_mb) == {"evaluate", "moments", "indices"}
+    assert set(stored.memory_mb) == {"evaluate", "moments", "indices", "analysis"}
     # Outputs that are summed on a GPU take no memory of its host.
     assert replace(STUDY, device="cuda").memory_mb["evaluate"] < STUDY.memory_mb["evaluate"]
-    larger = replace(STUDY, batch_size=2 * STUDY.images_at_once())
-    assert larger.memory_mb["evaluate"] > STUDY.memory_mb["evaluate"]
+    smaller = replace(STUDY, batch_size=4 * STUDY.rows_per_block)
+    assert smaller.memory_mb["evaluate"] < STUDY.memory_mb["evaluate"]
+    # No batch is larger than the blocks of a shard.
+    larger = replace(STUDY, batch_size=1000 * STUDY.rows_per_block)
+    assert larger.memory_mb["evaluate"] == STUDY.memory_mb["evaluate"]
+
+
+def test_memory_grows_with_what_a_job_holds():
+    network = replace(STUDY, parameters=2 * STUDY.parameters)
+    for of in (lambda s: s.memory_mb["evaluate"], lambda s: s.answering_mb(),
+               lambda s: s.training_mb(32)):  # fmt: skip
+        assert of(network) - of(STUDY) >= 2 * 4 * STUDY.parameters // 2**20
+    assert STUDY.answering_mb(64) < STUDY.answering_mb() < STUDY.training_mb(128)
+    assert STUDY.memory_mb["analysis"] > STUDY.read_mb > 0
+    # Sums of few replicates are read at once, of many slab by slab.
+    many = tuple(Shard(0, 4, n, n + 1) for n in range(4000))
+    layer = LAYERS[0]
+    of_many = replace(
+        STUDY, layer_groups=(LayerGroup("0" * 8, LAYERS, LAYERS, (Round(16_000, many),)),)
+    )
+    assert STUDY.indices_mb(layer) < of_many.indices_mb(layer) < 3 * STUDY.indices_mb(layer) + 800
 
 
 def test_what_was_published_is_printed_beside_the_cost_here(tmp_path: Path):

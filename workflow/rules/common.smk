@@ -222,6 +222,24 @@ def memory_of_layers(wildcards, attempt):
     return megabytes * 2 ** (attempt - 1)
 
 
+def study_with(model):
+    """A study of a model."""
+    return next(study for study in EXPERIMENT.studies if study.model == model)
+
+
+def memory_of_training(wildcards, attempt):
+    """As `memory_of`, of the job that trains a model."""
+    images = EXPERIMENT.config["training"]["batch_size"]
+    megabytes = study_with(wildcards.model).training_mb(images)
+    return (megabytes + BESIDE_MB) * 2 ** (attempt - 1)
+
+
+def memory_of_accuracy(wildcards, attempt):
+    """As `memory_of`, of the job that measures a model's answers."""
+    megabytes = study_with(wildcards.model).answering_mb()
+    return (megabytes + BESIDE_MB) * 2 ** (attempt - 1)
+
+
 def doubled(megabytes):
     """Memory of a small job, doubled with each attempt."""
     return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)

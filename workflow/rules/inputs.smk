@@ -38,7 +38,7 @@ rule train:
         ENVIRONMENT
     threads: EXPERIMENT.config["evaluation"]["threads"]
     resources:
-        mem_mb=doubled(2000),
+        mem_mb=memory_of_training,
         runtime=lambda wildcards, attempt: 240 * attempt,
         gpu=GPU,
     params:
@@ -71,7 +71,7 @@ rule accuracy:
         ENVIRONMENT
     threads: EXPERIMENT.config["evaluation"]["threads"]
     resources:
-        mem_mb=doubled(2000),
+        mem_mb=memory_of_accuracy,
         runtime=120,
         gpu=GPU,
     params:

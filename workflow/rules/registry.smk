@@ -79,10 +79,17 @@ def analysis_modules(chosen, step):
 
 
 def memory_of_analysis(analysis):
-    """Memory of a job of an analysis: that of its largest study, doubled with each attempt."""
-    return lambda wildcards, attempt: (
-        ceil(max(map(analysis.memory, studies_of(wildcards)))) + BESIDE_MB
-    ) * 2 ** (attempt - 1)
+    """Memory of a job of an analysis, which holds all its studies; doubled with each attempt."""
+
+    def memory(wildcards, attempt):
+        studies = studies_of(wildcards)
+        megabytes = max(map(analysis.memory, studies))
+        if "indices" in analysis.reads:
+            read = [study.read_mb for study in studies]
+            megabytes += sum(read) - max(read)
+        return (ceil(megabytes) + BESIDE_MB) * 2 ** (attempt - 1)
+
+    return memory
 
 
 def report_labels(analysis, kind, title):

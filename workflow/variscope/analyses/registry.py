@@ -123,8 +123,8 @@ class Planned(Protocol):
 
 
 def memory_of_indices(study: Planned) -> float:
-    """Return MiB that the largest layer's indices take, joined and as they are drawn."""
-    return study.memory_mb["indices"]
+    """Return MiB that the indices of all layers take, and what is drawn of them."""
+    return study.memory_mb["analysis"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ class Analysis:
         tables: that its `compute` gives, by name.
         pictures: that its ``draw_<name>`` functions draw.
         settings: its fragment of the schema: properties under ``analyses.<name>``.
-        memory: MiB of a job on a study.
+        memory: MiB of a job on a study; one on several holds all of them.
         place: where the page shows it; lower numbers come first.
         file: of the module that holds everything, for an analysis of the user's.
     """

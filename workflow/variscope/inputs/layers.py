@@ -157,6 +157,16 @@ def outputs_of_all(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
     return found + prod(image_shape)
 
 
+def largest_output(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """Count the outputs of the module without children that has the most, for one image."""
+    modules = dict(model.named_modules())
+    return max(
+        sum(tensor.numel() for _, tensor in outputs(call.output))
+        for name, call in _calls_of_all(model, image_shape).items()
+        if _is_leaf(modules[name])
+    )
+
+
 def positions(
     model: nn.Module, layers: Sequence[Layer], image_shape: tuple[int, int, int]
 ) -> list[int]:

@@ -12,10 +12,7 @@ import zarr
 from numpy.typing import NDArray
 
 from variscope.stores import chunked
-
-# A chunk is about this many bytes, uncompressed: large enough to be few files, small enough that
-# readers hold a few of them.
-CHUNK_BYTES = 16 * 2**20
+from variscope.stores.sizes import CHUNK_BYTES
 
 
 class ActivationsWriter:

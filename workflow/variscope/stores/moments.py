@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from variscope.estimators import Layout, Moments, merge
 from variscope.estimators.moments import SLAB_BYTES
 from variscope.stores import chunked
-from variscope.stores.activations import CHUNK_BYTES
+from variscope.stores.sizes import CHUNK_BYTES
 
 
 class MomentsWriter:

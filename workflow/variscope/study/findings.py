@@ -30,6 +30,7 @@ class FoundModel:
         memory: ``"channels_last"`` or ``"contiguous"``.
         parameters: how many it has.
         outputs: of all its modules for one image.
+        largest_output: of one of its modules for one image.
         weights: kind of its weights.
         answers: what can be measured of its answers.
         notes: what is worth knowing, in sentences.
@@ -42,6 +43,7 @@ class FoundModel:
     memory: str
     parameters: int
     outputs: int
+    largest_output: int
     weights: str
     answers: Answers
     notes: Sequence[str] = ()

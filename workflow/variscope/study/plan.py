@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from variscope.estimators import Layout
 from variscope.estimators.moments import SLAB_BYTES
 from variscope.indices.precision import Target
 from variscope.inputs.axes import Layer
-from variscope.responses.network.batches import batch_size_for
+from variscope.responses.network.batches import batch_size_for, blocks_at_once
+from variscope.stores.sizes import CHUNK_BYTES
 from variscope.study.config import designs_of, groups_of, targets_of
 from variscope.study.findings import Findings
 from variscope.study.layer_groups import LayerGroup, plan_groups
@@ -30,8 +31,14 @@ from variscope.study.sharding import Shard
 MIB = 2**20
 GIB = 2**30
 
-# Measured resident sizes of a process that has imported what the stage imports, in MiB.
-_TORCH_MB, _NUMPY_MB = 700, 250
+# Resident sizes of a process before it holds anything of the study, in MiB, as measured: with torch
+# and torchvision, with the compiled kernels that sum, with what reads and writes indices, and with
+# what draws. Those of a build of torch for GPUs, which is the largest.
+_TORCH_MB, _KERNELS_MB, _NUMPY_MB, _DRAWING_MB = 910, 190, 125, 230
+
+# Chunks of activations that their writer, or their reader and what cuts them into cells, hold
+# beside a block: the threads of Zarr keep for the next one what they made of the last.
+_CHUNKS_WRITTEN, _CHUNKS_READ = 8, 12
 
 # Of the 64 bits of a sum or an index 35 are stored (`with_float32_bits`); the others are 0 and
 # compress away.
@@ -59,6 +66,9 @@ class StudyPlan:
         storage: ``"activations"`` or ``"moments"``, what the evaluation keeps.
         target: what is asked of the intervals, for which the design grows.
         groups: names of the groups of variables whose Shapley effects are summed.
+        parameters: numbers that the network has.
+        pixels: numbers of one image.
+        largest_output: of a module of the network for one image.
     """
 
     model: str
@@ -79,6 +89,9 @@ class StudyPlan:
     storage: str
     target: Target | None = None
     groups: tuple[str, ...] = ()
+    parameters: int = 0
+    pixels: int = 0
+    largest_output: int = 0
 
     @property
     def asked(self) -> dict[str, Any] | None:
@@ -160,41 +173,91 @@ class StudyPlan:
         sizes = {"evaluate": max(map(self.evaluate_mb, self.layer_groups))}
         if self.storage == "activations":
             sizes["moments"] = max(map(self.moments_mb, self.layer_groups))
-        return {**sizes, "indices": max(map(self.indices_mb, self.layers))}
+        sizes["indices"] = max(map(self.indices_mb, self.layers))
+        return {**sizes, "analysis": self.analysis_mb}
 
     def evaluate_mb(self, group: LayerGroup) -> int:
         """Memory of a job that evaluates a group of layers, MiB."""
+        at_once, rows = self.images_at_once(), self.rows_per_block
+        # The blocks of a batch, of which there may be fewer in the largest shard.
+        blocks = min(
+            blocks_at_once(at_once, rows), max(shard.stop - shard.start for shard in group.shards)
+        )
+        images, passed = blocks * rows, min(blocks * rows, at_once)
         units = sum(layer.units for layer in group.layers)
-        batch = max(self.images_at_once(), self.rows_per_block)
-        on_host = 5 if self.device == "cpu" else 2 if self.storage == "activations" else 0
+        largest = max(layer.units for layer in group.layers)
+        # Of a batch and the next one the pixels.
+        held = self._network + 4 * 2 * images * self.pixels
+        if self.device == "cpu":
+            held += self._forward(passed) + 4 * images * units
         if self.storage == "activations":
-            kept = sum(map(self._chunk, group.layers))
+            # A layer's outputs row by row, and what is gathered of each until it fills a chunk.
+            held += 4 * images * largest + sum(map(self._chunk, group.layers))
+            held += _CHUNKS_WRITTEN * min(CHUNK_BYTES, self._chunk(_largest(group)))
+        elif self.device == "cpu":
+            # Totals and those of a shell of all layers; one layer's as they are rounded.
+            held += 8 * self.layout.sum_rows * (2 * units + largest)
         else:
-            # Of all layers the totals and those of a shell, and one layer's rounded.
-            largest = max(layer.units for layer in group.layers)
-            kept = 8 * self.layout.sum_rows * (2 * units + largest)
-        # Outputs as evaluated and as rows, what is buffered of them, images and network; of a GPU's
-        # outputs only rows that are stored.
-        return _TORCH_MB + ceil((on_host * 4 * batch * units + kept) / MIB)
+            held += 2 * 8 * self.layout.sum_rows * largest  # as they are copied and written
+        return _TORCH_MB + ceil(held / MIB)
 
     def moments_mb(self, group: LayerGroup) -> int:
         """Memory of a job that sums the activations of a shard of a group of layers, MiB."""
-        largest = max(group.layers, key=lambda layer: layer.units)
+        largest = _largest(group)
         in_shard = max(map(_entries_of, group.shards))
         sums = 8 * self.layout.sum_rows * largest.units
-        return _NUMPY_MB + ceil(((2 + in_shard) * sums + 3 * self._chunk(largest)) / MIB)
+        chunk = self._chunk(largest)
+        # Totals and those of a shell, and the entries until they are written. Of a chunk the blocks
+        # as they are read, by replicate, joined with those that are left, and cut.
+        held = (2 + in_shard) * sums + 4 * chunk + _CHUNKS_READ * min(CHUNK_BYTES, chunk)
+        return _KERNELS_MB + ceil(held / MIB)
 
     def indices_mb(self, layer: Layer) -> int:
-        """Memory of a job that estimates a layer's indices, or reads them, MiB."""
-        stored = _entries(self.group_of(layer.name))
-        leading = 8 * self.layout.sum_rows * layer.units // layer.shape[0]
-        # A slab of sums with what is made of it; the indices, joined, and encoded.
-        sizes = 3 * max(SLAB_BYTES, stored * leading) + 3 * 8 * self._values * layer.units
-        return _NUMPY_MB + ceil(sizes / MIB)
+        """Memory of a job that estimates a layer's indices, MiB."""
+        stored = 8 * _entries(self.group_of(layer.name)) * self.layout.sum_rows * layer.units
+        slab = min(stored, max(SLAB_BYTES, stored // layer.shape[0]))
+        found = 8 * self._values * layer.units
+        # A slab as it is read, merged and summed, beside what was found; then indices as they were
+        # found, joined and rounded, beside the last slab.
+        return _NUMPY_MB + ceil(max(3 * slab + found, slab + 3 * found) / MIB)
+
+    @property
+    def analysis_mb(self) -> int:
+        """Memory of a job that reads all layers' indices, and draws them, MiB."""
+        # Beside them one layer's maps, laid out.
+        largest = max(layer.units for layer in self.layers)
+        return _DRAWING_MB + self.read_mb + ceil(8 * self._values * largest / 4 / MIB)
+
+    @property
+    def read_mb(self) -> int:
+        """What all layers' indices take where they are read, MiB."""
+        return ceil(8 * self._values * self.units / MIB)
+
+    def answering_mb(self, images: int = 128) -> int:
+        """Memory of a job that looks at the network's answers to so many images at once, MiB."""
+        held = self._network + 3 * 4 * images * self.pixels + self._forward(images)
+        return _TORCH_MB + ceil(held / MIB)
+
+    def training_mb(self, images: int) -> int:
+        """Memory of a job that trains the network, MiB, by batches of so many images."""
+        # Gradients and what the optimiser keeps; every module's outputs and their gradients.
+        held = self._network + 3 * 4 * self.parameters + 2 * 4 * images * self.outputs
+        return _TORCH_MB + ceil((held + 3 * 4 * images * self.pixels) / MIB)
+
+    @property
+    def _network(self) -> int:
+        """Bytes of the parameters as they are read, and as the network has them."""
+        return 2 * 4 * self.parameters
+
+    def _forward(self, images: int) -> int:
+        """Bytes of a batch, of what a module takes and gives, and of what passes beside it."""
+        return 4 * images * (self.pixels + 3 * self.largest_output)
 
     def _chunk(self, layer: Layer) -> int:
-        """Bytes of a chunk of a layer's stored outputs."""
-        return max(16 * MIB, 4 * self.rows_per_block * layer.units)
+        """Bytes of whole blocks of a layer's outputs, about a chunk or one block."""
+        block = 4 * self.rows_per_block * layer.units
+        at_most = max(shard.blocks for shard in self.group_of(layer.name).shards) * block
+        return min(at_most, max(CHUNK_BYTES, block))
 
     @property
     def main_index(self) -> str:
@@ -382,6 +445,9 @@ def _study(
         config["storage"],
         target,
         tuple(groups_of(config["variable_sets"][variable_set])),
+        found.models[model].parameters,
+        found.dataset.summary["channels"] * prod(found.dataset.summary["size"]),
+        found.models[model].largest_output,
     )
 
 
@@ -399,6 +465,11 @@ def _asked(study: StudyPlan) -> dict[str, str]:
         "half-width": f"{study.target.half_width:g} ({of})",
         "most blocks": f"{study.most_blocks:,} in {len(study.sizes)} rounds",
     }
+
+
+def _largest(group: LayerGroup) -> Layer:
+    """Return the layer of a group that has the most units."""
+    return max(group.layers, key=lambda layer: layer.units)
 
 
 def _entries_of(shard: Shard) -> int:

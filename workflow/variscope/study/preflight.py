@@ -133,7 +133,7 @@ def _model(
     import torch
 
     from variscope.inputs.answers import answers_of
-    from variscope.inputs.layers import outputs_of_all, positions, probe
+    from variscope.inputs.layers import largest_output, outputs_of_all, positions, probe
     from variscope.inputs.models import build, categories, check_weights, resolve_weights
     from variscope.inputs.normalisation import normalisation
     from variscope.inputs.training import check_training, normalised
@@ -186,6 +186,7 @@ def _model(
         memory=memory,
         parameters=parameters,
         outputs=outputs_of_all(network, shape),
+        largest_output=largest_output(network, shape),
         weights=weights.kind,
         answers=answers,
         notes=notes,

@@ -4,7 +4,7 @@ from variscope.analyses.registry import Analysis, Picture
 
 
 def _memory(study: object) -> float:
-    return 1200.0  # torch, and a handful of images
+    return 950.0  # torch, and a handful of images
 
 
 ANALYSIS = Analysis(

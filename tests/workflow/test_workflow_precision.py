@@ -106,6 +106,15 @@ def test_what_was_evaluated_stays_whatever_is_asked(
     assert (not jobs) if same else jobs["estimate"] == 2
 
 
+def test_a_changed_script_is_seen_behind_gates_that_are_made_again(
+    grown: Study, tmp_path: Path
+) -> None:
+    study = grown.copy(tmp_path / "study", clone=grown.copy_of_clone(tmp_path))
+    (study.clone / "workflow" / "scripts" / "evaluate.py").touch()
+    study.configure(asking({**TARGET, "half_width": 0.05}))
+    assert study.rules_that_would_run("indices")["evaluate"] == 6
+
+
 def test_a_narrower_target_goes_on_to_the_cap_and_ends_well(study: Study, fresh: Study) -> None:
     study.configure(asking({**TARGET, "half_width": 0.01}))
     study.run("indices", "--cores", "2")

@@ -125,7 +125,10 @@ def recipe(model, variable_set):
 
 def gate_of_shard(wildcards):
     """What the evaluation of a shard waits for."""
-    made_of = [rules.images.output.summary, trained_weights(wildcards)]
+    script = (
+        WORKFLOW / "scripts" / "evaluate.py"
+    )  # of which Snakemake compares the time
+    made_of = [script, rules.images.output.summary, trained_weights(wildcards)]
     return waiting(
         wildcards,
         f"{STUDY}/{STORAGE}/{{group}}/{{shard}}",
@@ -141,7 +144,7 @@ def gate_of_sums(wildcards):
         wildcards,
         f"{STUDY}/moments/{{group}}/{{shard}}",
         script_digest("moments"),
-        [activations],
+        [WORKFLOW / "scripts" / "moments.py", activations],
     )
 
 

@@ -27,7 +27,8 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
             f"The clearest is unit {best['unit']}{name} of layer {best['layer']}: "
             f"{variable_phrase(best['variable'])} holds {text} of its variance. Of "
             f"{count_text(len(units), 'best unit')}, one for each layer and augmentation, {sure} "
-            "lead over the next variable by a difference whose interval leaves out 0."
+            f"lead{'s' if sure == 1 else ''} over the next variable by a difference whose interval "
+            "leaves out 0."
         ),
         control=(
             "The bounds are those of one unit. Each is the best of many, which flatters it: a "

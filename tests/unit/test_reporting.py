@@ -14,7 +14,8 @@ import synthetic
 from variscope import figures
 from variscope.analyses.registry import Table, built_in, integer, share, text
 from variscope.analyses.tables import checked
-from variscope.reporting import model, page
+from variscope.indices.precision import Course, Precision, Stuck, Target, Widest
+from variscope.reporting import measured, model, page
 from variscope.reporting.sheets import sheets_of
 
 NAN = math.nan
@@ -374,3 +375,23 @@ def test_the_page_never_scrolls_sideways(report, tmp_path):
         assert needed <= width
     assert set(found[2].split(",")) == {"0"}  # every picture was decoded
     assert "CONSOLE" not in done.stderr
+
+
+def test_what_was_asked_of_the_intervals_and_what_was_reached_is_said():
+    target = Target(half_width=0.01, index="shapley", of="channels", most_blocks=2048)
+    wide = Widest("conv", 3, "gaussian_blur", 0.0234)
+    stuck = (Stuck("fc", "not_varied", ("order",), ()), Stuck("conv", "constant", (), (1, 2)))
+    course = Course(target, (Precision(1024, 20, 4, 12, wide, stuck),))
+    said = measured.target_sentence(course)
+    assert said == (
+        "Asked for were intervals of the Shapley effect of channels of at most \N{PLUS-MINUS SIGN}"
+        "0.01: not reached with 1,024 blocks, 2,048 being the most that were allowed (12 of 16 "
+        "intervals narrow enough, the widest \N{PLUS-MINUS SIGN}0.023, of gaussian blur in conv, "
+        "channel 3). Intervals that cannot narrow: the order in fc (are not varied in this sample); "
+        "all variables in conv, 2 channels (never vary)."
+    )
+    narrow = Course(target, (Precision(1024, 16, 0, 16, None, ()),))
+    assert (
+        "reached with 1,024 blocks (16 of 16 intervals narrow enough)."
+        in measured.target_sentence(narrow)
+    )

@@ -16,8 +16,10 @@ from variscope.analyses.registry import Picture as Entry
 from variscope.analyses.tables import read_table
 from variscope.analyses.words import Words
 from variscope.estimators import proportion
+from variscope.indices.precision import Course
 from variscope.inputs.axes import file_name
 from variscope.inputs.scores import Answers
+from variscope.reporting.measured import target_sentence
 from variscope.reporting.model import (
     Accuracy,
     AgreementRow,
@@ -285,7 +287,14 @@ def _study(plan: StudyPlan, config: Mapping[str, Any], found: Findings, results:
             found.dataset.summary["labelled"],
         ),
         model_description="; ".join(described),
+        target=_target(folder) if plan.target is not None else "",
     )
+
+
+def _target(folder: Path) -> str:
+    """Say what became of a study's target."""
+    course = Course.from_json(json.loads((folder / "precision.json").read_text()))
+    return target_sentence(course) if course.rounds else ""
 
 
 def _variable(variable: FoundVariable, variable_set: Mapping[str, Any]) -> VariableRow:

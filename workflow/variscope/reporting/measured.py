@@ -1,8 +1,16 @@
-"""How often a network is right, or agrees with itself, in sentences."""
+"""How often a network is right, or agrees with itself, and how narrow intervals became."""
 
 import math
 
-from variscope.indices.wording import count_text, interval_text
+from variscope.indices.precision import Course, Stuck
+from variscope.indices.wording import (
+    count_text,
+    interval_text,
+    join_words,
+    share_text,
+    variable_phrase,
+)
+from variscope.vocabulary import INDEX_NAMES
 
 
 def accuracy_sentence(
@@ -49,3 +57,45 @@ def agreement_sentence(
         f"{count_text(images, 'image')} altered as in the study, {text} ({level} interval) get the "
         "answer that the network gives to the unaltered image."
     )
+
+
+_STUCK = {
+    "constant": "never vary",
+    "not_varied": "are not varied in this sample",
+    "unbounded": "are unbounded",
+}
+
+
+def target_sentence(course: Course) -> str:
+    """Say how narrow intervals were asked for, what was reached, and what cannot narrow."""
+    target, last = course.target, course.rounds[-1]
+    asked = (
+        f"Asked for were intervals of the {INDEX_NAMES[target.index]} of {target.of} of at most "
+        f"\N{PLUS-MINUS SIGN}{target.half_width:g}"
+    )
+    defined = last.intervals - last.undefined
+    found = f"{last.narrow:,} of {count_text(defined, 'interval')} narrow enough"
+    if last.widest is not None:
+        of = "" if last.widest.channel is None else f", channel {last.widest.channel}"
+        found += (
+            f", the widest \N{PLUS-MINUS SIGN}{share_text(last.widest.half_width, 3)}, of "
+            f"{variable_phrase(last.widest.variable)} in {last.widest.layer}{of}"
+        )
+    verdict = (
+        f"reached with {last.blocks:,} blocks ({found})"
+        if course.reached
+        else f"not reached with {last.blocks:,} blocks, {target.most_blocks:,} being the most that "
+        f"were allowed ({found})"
+    )
+    said = f"{asked}: {verdict}."
+    if last.stuck:
+        said += f" Intervals that cannot narrow: {'; '.join(map(_stuck, last.stuck))}."
+    return said
+
+
+def _stuck(one: Stuck) -> str:
+    whose = join_words([variable_phrase(name) for name in one.variables]) or "all variables"
+    where = f"in {one.layer}"
+    if one.channels:
+        where += f", {count_text(len(one.channels), 'channel')}"
+    return f"{whose} {where} ({_STUCK[one.why]})"

@@ -197,6 +197,7 @@ class Study:
         accuracy, answered: how often the model is right or, where its classes are others, agrees
             with itself.
         model_description: in words.
+        target: how narrow intervals were asked for and became, where that was asked.
     """
 
     model: str
@@ -207,6 +208,7 @@ class Study:
     accuracy: Accuracy | None = None
     answered: Answered | None = None
     model_description: str = ""
+    target: str = ""
 
     @property
     def name(self) -> str:

@@ -293,4 +293,6 @@ def indices_of(study):
 # A layer's name as files bear it: it may hold any letter but a slash.
 LAYERS = "[^/]+"
 
-GPU = 1 if EXPERIMENT.found.device == "cuda" else 0
+# Of a job that runs the network; a cluster's profile says so where this machine has none.
+GPUS = EXPERIMENT.config["evaluation"]["gpus"]
+GPU = int(EXPERIMENT.found.device == "cuda") if GPUS == "auto" else GPUS

@@ -235,7 +235,7 @@ def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> Findings:
     """Return the preflight's findings, kept or fresh."""
     key = value_digest(
         {
-            "config": {k: v for k, v in config.items() if k not in _UNSEEN},
+            "config": {k: _seen(k, v) for k, v in config.items() if k not in _UNSEEN},
             "models": [model_files_digest(m, folder) for m in config["models"].values()],
             "augmentations": files_digest(
                 [p for a in config["augmentations"] if (p := folder / a).is_file()]
@@ -257,6 +257,11 @@ def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> Findings:
     with suppress(FileNotFoundError), new_file(kept) as partial:
         partial.write_text(json.dumps({"key": key, "found": found.to_json()}))
     return found
+
+
+def _seen(key: str, value: Any) -> Any:
+    """Leave out of a part of the settings what only says how jobs are run."""
+    return {k: v for k, v in value.items() if k != "gpus"} if key == "evaluation" else value
 
 
 def _listing(dataset: Mapping[str, Any], folder: Path) -> str:

@@ -44,6 +44,7 @@ def test_modules_that_register_themselves_count_and_data_beside_a_module_too() -
     found = files("evaluate", "study/shards/activations.py")
     assert {"space/augmentations/blur.py", "inputs/datasets/arrays.py"} <= found
     assert "designs/assignment.txt" in found
+    assert {"designs/kinds/cycle.py", "designs/kinds/star.py"} <= found & files("moments")
     assert {"reporting/report.html", "reporting/report.css"} <= files("page")
 
 

@@ -94,7 +94,7 @@ def test_the_interpreter_was_chosen_for_its_own_process_alone(interpreted: dict[
     from variscope.responses.network import fused
 
     assert set(interpreted) == {case.name for case in CASES}
-    assert isinstance(fused._cycle, JITFunction)
+    assert isinstance(fused.KERNELS["cycle"].add, JITFunction)
 
 
 @pytest.mark.parametrize("capability", [80, 90])
@@ -116,7 +116,7 @@ def test_kernels_compile_for_a_gpu_that_is_not_there(
     from variscope.responses.network import fused
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    kernel = fused._cycle if design == "cycle" else fused._star
+    kernel = fused.KERNELS[design].add
     constants = fused.constants(Layout(design, variables), work)
     number = "*fp64" if work == torch.float64 else "*fp32"
     types = {"outputs": "*fp32", "room": number, "left": "*i8", "sums": "*fp64"}

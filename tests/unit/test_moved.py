@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from variscope.designs import Design
+from variscope.designs import Design, kinds
 from variscope.estimators import Layout, Moments, unit_indices
-from variscope.estimators.moments import moved_steps
 from variscope.indices.layer import layer_dataset
 
 BLOCKS, REPLICATES, VARIABLES = 256, 4, 3
@@ -44,7 +43,7 @@ def test_steps_that_change_the_stimulus_are_counted(design: str):
     rows = np.arange(8).reshape(1, -1)
     order = np.array([[2, 0, 1]])
     layout = Layout(design, 3)
-    assert_array_equal(moved_steps(layout, rows[:, : layout.rows], order), [2, 2, 2])
+    assert_array_equal(kinds.get(design).moved(rows[:, : layout.rows], order), [2, 2, 2])
 
 
 @pytest.mark.parametrize("design", ["cycle", "star"])

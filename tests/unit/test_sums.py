@@ -7,6 +7,7 @@ import pytest
 import torch
 import variscope.responses.network
 from numpy.testing import assert_allclose, assert_array_equal
+from variscope.designs import kinds
 from variscope.estimators import Layout, Moments
 from variscope.responses.network import sums as sums_module
 from variscope.responses.network.sums import DeviceSums, HostSums, layer_sums
@@ -29,7 +30,7 @@ def test_sums_on_the_device_are_those_of_the_kernel(
     variables: int,
     at_once: int,
 ):
-    add = None if by == "torch" else sums_module.fused_sums()
+    add = None if by == "torch" else sums_module.fused_sums(design)
     assert by == "torch" or add is not None
     monkeypatch.setattr(sums_module, "_BYTES_AT_ONCE", at_once)
     rng = np.random.default_rng(variables)
@@ -76,7 +77,7 @@ def test_where_triton_is_missing_torch_sums(
     monkeypatch.setitem(sys.modules, "triton", None)
     monkeypatch.delitem(sys.modules, "variscope.responses.network.fused", raising=False)
     monkeypatch.delattr(variscope.responses.network, "fused", raising=False)
-    assert sums_module.fused_sums.__wrapped__() is None
+    assert sums_module.fused_sums.__wrapped__("cycle") is None
     assert "summed by torch" in caplog.text
 
 
@@ -90,6 +91,7 @@ def test_a_kernel_that_sums_otherwise_is_not_taken():
         by_torch(layout, outputs, rows, np.roll(order, 1, axis=0), sums)
 
     device = torch.device("cpu")
-    assert sums_module.sums_agree(by_torch, device)
-    assert not sums_module.sums_agree(wrong, device)
-    assert not sums_module.sums_agree(lambda *args: None, device)
+    for design in kinds.summed_names():
+        assert sums_module.sums_agree(by_torch, device, design)
+        assert not sums_module.sums_agree(lambda *args: None, device, design)
+    assert not sums_module.sums_agree(wrong, device, "cycle")

@@ -15,11 +15,10 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from torch import nn
 
-from variscope.designs import Design
+from variscope.designs import Design, kinds
 from variscope.designs.cells import largest_power
 from variscope.errors import UserError
 from variscope.estimators import Layout, Moments, merge
-from variscope.estimators.layout import DESIGNS
 from variscope.indices.layer import layer_dataset
 from variscope.indices.precision import OF, Course, Target, index_of, precision
 from variscope.inputs.images import table_from_arrays
@@ -166,6 +165,7 @@ def decompose(
         part="train",
     )
     try:
+        kinds.sums_of(design)
         first = Design(design, space.groups, blocks, replicates, seed)
     except ValueError as error:
         raise UserError(str(error)) from error
@@ -303,7 +303,7 @@ def _target(
     whole = isinstance(most_blocks, Integral) and not isinstance(most_blocks, bool)
     if not whole or most_blocks < blocks:
         raise UserError(f"most_blocks: found {most_blocks!r}; allowed: at least blocks ({blocks})")
-    if design in DESIGNS:  # what others are is said by the design itself
+    if design in kinds.summed_names():  # what others are is said by the design itself
         index = index_of(design, index)
     return Target(half_width=float(half_width), index=index, of=of, most_blocks=int(most_blocks))
 

@@ -14,7 +14,7 @@ estimators for all units at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from operator import index
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from variscope.designs.kinds.star import KIND
 from variscope.errors import UserError
 from variscope.stores import chunked
 from variscope.stores.activations import ActivationsReader
@@ -84,7 +85,7 @@ class StarTable:
         self.variables = int(str(first.attributes["number_of_variables"]))
         self.replicates = sorted({replicate for replicate, _ in holder})
         self.blocks = len(holder)
-        self.shape = (self.blocks * (2 * self.variables + 2), *first.unit)
+        self.shape = (self.blocks * KIND.rows(self.variables), *first.unit)
         self.dims = ("row", *first.dims)
 
     @property
@@ -185,8 +186,7 @@ def _described(study: Path, layer: str) -> tuple[list[str], dict[str, Any]]:
         )
     group = chunked.open_group(path)
     attributes = dict(group.attrs)
-    if attributes.get("design") != "star":
-        raise UserError(_not_salibs(study, attributes.get("design")))
+    _check_star(study, attributes)
     names = chunked.read(chunked.open_array(group, "variable"))
     return [str(name) for name in names], attributes
 
@@ -203,16 +203,18 @@ def _first(reader: ActivationsReader) -> tuple[int, int]:
 def _open_star(path: Path) -> ActivationsReader:
     """Open the stored outputs of a star."""
     reader = ActivationsReader(path)
-    if reader.attributes.get("design") != "star":
-        raise UserError(_not_salibs(path, reader.attributes.get("design")))
+    _check_star(path, reader.attributes)
     return reader
 
 
-def _not_salibs(path: Path, design: object) -> str:
-    return (
-        f"{path}: these rows are of the design {design}, but only the star's rows are SALib's; "
-        "run the study with star under designs"
-    )
+def _check_star(path: Path, attributes: Mapping[str, object]) -> None:
+    """Raise a UserError where a study's rows are not those that SALib reads."""
+    design = attributes.get("design")
+    if design != KIND.name:
+        raise UserError(
+            f"{path}: these rows are of the design {design}, but only the star's rows are SALib's; "
+            "run the study with star under designs"
+        )
 
 
 def _sizes(counts: tuple[int, int, int]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from variscope.designs import kinds
 from variscope.designs.points import base_points, permutations, replicate_sizes
 
 Array = NDArray[np.float64]
@@ -21,7 +22,8 @@ class Blocks:
         replicate: its number.
         start: number of the first of them within the replicate.
         points: ``(block, row, factor)`` in [0, 1).
-        order: the cycle's permutation of each block, ``(block, D)``; the star's is empty.
+        order: the permutation of each block, ``(block, D)``; ``(block, 0)`` of a design that has
+            none.
     """
 
     replicate: int
@@ -35,7 +37,7 @@ class Design:
     """A design over groups of factors.
 
     Attributes:
-        kind: ``"cycle"`` or ``"star"``.
+        kind: its name in `variscope.designs.kinds`.
         groups: the factors (columns) of each variable, in the order of the variables.
         blocks: base points over all replicates.
         replicates: independent randomisations, at least 2.
@@ -49,8 +51,7 @@ class Design:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.kind not in ROWS:
-            raise ValueError(f"design is {self.kind!r}; allowed: {', '.join(ROWS)}")
+        kinds.get(self.kind)
         replicate_sizes(self.blocks, self.replicates)
 
     @property
@@ -66,7 +67,7 @@ class Design:
     @property
     def rows(self) -> int:
         """Rows of one block."""
-        return rows_of_block(self.kind, len(self.groups))
+        return kinds.get(self.kind).rows(len(self.groups))
 
     def replicate(self, number: int) -> Blocks:
         """Return the blocks of one replicate: a pure function of (seed, kind, number)."""
@@ -97,15 +98,14 @@ class DesignPart:
     stop: int
 
     def __post_init__(self) -> None:
-        if self.kind not in ROWS:
-            raise ValueError(f"design is {self.kind!r}; allowed: {', '.join(ROWS)}")
+        kinds.get(self.kind)
         if not 0 <= self.start < self.stop:
             raise ValueError(f"blocks are [{self.start}, {self.stop}); at least one is needed")
 
     @property
     def rows(self) -> int:
         """Rows of one block."""
-        return rows_of_block(self.kind, len(self.groups))
+        return kinds.get(self.kind).rows(len(self.groups))
 
     @property
     def blocks(self) -> int:
@@ -117,76 +117,8 @@ class DesignPart:
         factors, kept = sum(len(group) for group in self.groups), slice(self.start, None)
         x, y = base_points(self.seed, self.kind, replicate, self.stop, factors)
         order = np.zeros((self.stop, 0), dtype=np.int64)
-        if self.kind == "cycle":
+        kind = kinds.get(self.kind)
+        if kind.permuted:
             order = permutations(self.seed, self.kind, replicate, self.stop, len(self.groups))
-        points = ROWS[self.kind](x[kept], y[kept], order[kept], self.groups)
+        points = kind.points(x[kept], y[kept], order[kept], self.groups)
         return Blocks(replicate, self.start, points, order[kept])
-
-
-def rows_of_block(kind: str, variables: int) -> int:
-    """Return the rows of one block: 2 D of the cycle, 2 D + 2 of the star."""
-    return 2 * variables + (2 if kind == "star" else 0)
-
-
-def cycle_rows(
-    x: Array, y: Array, order: NDArray[np.int64], groups: tuple[tuple[int, ...], ...]
-) -> Array:
-    """Walk from x to y one variable at a time in the block's order, and back.
-
-    Row k holds pi(1..k) of y and the rest of x; row D + k the reverse.
-
-    Returns:
-        ``(block, 2 D, factor)``.
-
-    Example:
-        >>> x, y = np.array([[0.1, 0.2, 0.3]]), np.array([[0.7, 0.8, 0.9]])
-        >>> cycle_rows(x, y, np.array([[1, 0, 2]]), ((0,), (1,), (2,)))[0]
-        array([[0.1, 0.2, 0.3],
-               [0.1, 0.8, 0.3],
-               [0.7, 0.8, 0.3],
-               [0.7, 0.8, 0.9],
-               [0.7, 0.2, 0.9],
-               [0.1, 0.2, 0.9]])
-    """
-    variables = order.shape[1]
-    position = np.argsort(order, axis=1)  # when each variable moves
-    moved = position[:, None, :] < np.arange(variables)[None, :, None]  # (block, k, variable)
-    from_y = np.concatenate([moved, ~moved], axis=1)
-    return np.where(_factors_of(from_y, groups), y[:, None], x[:, None])
-
-
-def star_rows(
-    x: Array, y: Array, order: NDArray[np.int64], groups: tuple[tuple[int, ...], ...]
-) -> Array:
-    """Saltelli's rows A, AB_1..AB_D, BA_1..BA_D, B, with A = x and B = y.
-
-    Returns:
-        ``(block, 2 D + 2, factor)``.
-
-    Example:
-        >>> a, b = np.array([[0.1, 0.2]]), np.array([[0.7, 0.8]])
-        >>> star_rows(a, b, np.zeros((1, 0), int), ((0,), (1,)))[0]
-        array([[0.1, 0.2],
-               [0.7, 0.2],
-               [0.1, 0.8],
-               [0.1, 0.8],
-               [0.7, 0.2],
-               [0.7, 0.8]])
-    """
-    one = np.eye(len(groups), dtype=bool)
-    none = np.zeros((1, len(groups)), dtype=bool)
-    from_y = np.concatenate([none, one, ~one, ~none])[None]
-    return np.where(_factors_of(from_y, groups), y[:, None], x[:, None])
-
-
-ROWS = {"cycle": cycle_rows, "star": star_rows}
-
-
-def _factors_of(
-    variables: NDArray[np.bool_], groups: tuple[tuple[int, ...], ...]
-) -> NDArray[np.bool_]:
-    """Spread a choice of variables ``(..., variable)`` over their factors ``(..., factor)``."""
-    factors = np.zeros((*variables.shape[:-1], sum(map(len, groups))), dtype=bool)
-    for variable, group in enumerate(groups):
-        factors[..., list(group)] = variables[..., variable, None]
-    return factors

@@ -63,7 +63,6 @@ def add_cycle(
     order: NDArray[np.int64],
     pair_table: NDArray[np.int64],
     sums: NDArray[np.float64],
-    pair_counts: NDArray[np.int64],
 ) -> None:
     """Add the terms of every block to the sums of one replicate, in place.
 
@@ -73,31 +72,37 @@ def add_cycle(
         order: ``(block, D)``.
         pair_table: `Layout.pair_table`, ``(D, D)``.
         sums: ``(Layout.sum_rows, unit)``, C-contiguous, changed.
-        pair_counts: ``(pair,)``, changed.
     """
     n = order.shape[1]
     following = order.take(np.arange(1, n + 1) % n, axis=1)  # variables, after the last the first
     pairs = pair_table[order, following]
     met = np.ones((-(-len(rows) // GROUP), len(sums)), np.bool_)
     if n > 1:
-        pair_counts += np.bincount(pairs.reshape(-1), minlength=len(pair_counts))
-        met[:, 3 * n : 3 * n + len(pair_counts)] = False
+        met[:, 3 * n : 3 * n + n * (n - 1) // 2] = False
         met[np.arange(len(rows))[:, None] // GROUP, 3 * n + pairs] = True
     _add(outputs, rows, order, pairs, met, sums)
 
 
 def add_star(
-    outputs: NDArray[np.floating[Any]], rows: NDArray[np.int64], sums: NDArray[np.float64]
+    outputs: NDArray[np.floating[Any]],
+    rows: NDArray[np.int64],
+    order: NDArray[np.int64],
+    pair_table: NDArray[np.int64],
+    sums: NDArray[np.float64],
 ) -> None:
     """Add the terms of every block to the sums of one replicate, in place.
 
     Args:
-        outputs: of the evaluations, ``(evaluation, unit)``, C-contiguous.
+        outputs, sums: as of `add_cycle`.
         rows: which evaluation each row is, ``(block, 2 D + 2)``.
-        sums: ``(Layout.sum_rows, unit)``, C-contiguous, changed.
+        order, pair_table: ignored.
     """
     met = np.ones((-(-len(rows) // GROUP), len(sums)), np.bool_)
     _add(outputs, rows, _NONE, _NONE, met, sums)
+
+
+# What adds the terms of a design's blocks, by its name.
+ADD = {"cycle": add_cycle, "star": add_star}
 
 
 @njit(**_COMPILED)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-DESIGNS = ("cycle", "star")
+from variscope.designs import kinds
 
 # How blocks are summed, by every code that sums them. Blocks of a group: each adds up to two terms
 # to a sum, so that at most 32 are added in float32 before they go to the totals in float64.
@@ -34,7 +35,7 @@ class Layout:
     """Rows of the sums of a design over ``variables`` variables.
 
     Attributes:
-        design: ``"cycle"`` or ``"star"``.
+        design: its name, of a kind that has sums (`variscope.designs.kinds`).
         variables: number of variables D (at least 1).
     """
 
@@ -42,15 +43,14 @@ class Layout:
     variables: int
 
     def __post_init__(self) -> None:
-        if self.design not in DESIGNS:
-            raise ValueError(f"design is {self.design!r}; allowed: {', '.join(DESIGNS)}")
+        kinds.sums_of(self.design)
         if self.variables < 1:
             raise ValueError(f"a design needs at least one variable, got {self.variables}")
 
     @property
     def rows(self) -> int:
-        """Rows of one block: 2 D of the cycle, 2 D + 2 of the star."""
-        return 2 * self.variables + (2 if self.design == "star" else 0)
+        """Rows of one block."""
+        return kinds.get(self.design).rows(self.variables)
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
@@ -60,16 +60,21 @@ class Layout:
     @property
     def indices(self) -> tuple[str, ...]:
         """Names of the indices that the design estimates per variable."""
-        return ("S1", "ST", "shapley") if self.design == "cycle" else ("S1", "ST")
+        return kinds.sums_of(self.design).indices
+
+    @property
+    def main_index(self) -> str:
+        """The index whose values are disjoint shares of the variance."""
+        return kinds.sums_of(self.design).main_index
 
     @property
     def sums(self) -> dict[str, slice]:
         """Rows of the sums by name.
 
-        ``S1``, ``ST``, ``shapley`` (D rows each, the star has no shapley) and ``S2`` (one row a
-        pair) are numerators, ``variance`` their common denominator, each still to be multiplied by
-        its `scale`; ``nonzero`` counts first-order products that are not 0 (D rows); ``total`` is
-        the sum of the outputs over all rows.
+        `indices` (D rows each) and ``S2`` (one row per pair) are numerators, ``variance`` their
+        common denominator, each still to be multiplied by its `scale`; ``nonzero`` counts
+        first-order products that are not 0 (D rows); ``total`` is the sum of the outputs over all
+        rows.
         """
         lengths = {name: self.variables for name in self.indices}
         lengths |= {"S2": len(self.pairs), "nonzero": self.variables, "variance": 1, "total": 1}
@@ -82,16 +87,22 @@ class Layout:
     @property
     def scale(self) -> dict[str, float]:
         """The constant factors of the formulas, which are left out of the sums."""
-        n = self.variables
-        if self.design == "cycle":
-            return {"S1": -1 / 2, "ST": 1 / 4, "shapley": 1 / (4 * n), "S2": -1 / 2,
-                    "variance": 1 / (2 * n)}  # fmt: skip
-        return {"S1": -1 / 2, "ST": 1 / 4, "S2": 1 / 2, "variance": 1 / (4 * n)}
+        return dict(kinds.sums_of(self.design).scale(self.variables))
 
     @property
     def sum_rows(self) -> int:
         """Number of rows."""
         return self.sums["total"].stop
+
+    def check_order(self, order: NDArray[np.integer[Any]], blocks: int) -> None:
+        """Check that there is a permutation per block, where the design has permutations.
+
+        Raises:
+            ValueError: it has another shape than ``(block, D)``.
+        """
+        expected = blocks, self.variables
+        if kinds.get(self.design).permuted and order.shape != expected:
+            raise ValueError(f"order has shape {order.shape}, expected {expected}")
 
     def pair_table(self) -> NDArray[np.int64]:
         """Row of the pair (i, j) in either order, ``(D, D)``; -1 on the diagonal."""

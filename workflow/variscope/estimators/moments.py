@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from variscope.designs import kinds
 from variscope.estimators.layout import DROPPED_BITS, Layout
 
 # Sums of all replicates that are turned into indices at once.
@@ -76,7 +77,7 @@ class Moments:
         Args:
             replicate: its number, one of ``replicates``.
             outputs: ``(block, row, *unit)``, float32 or float64; never changed.
-            order: the cycle's permutations, ``(block, D)``; the star takes none and ignores it.
+            order: the blocks' permutations, ``(block, D)``; a design that has none ignores it.
             rows: where rows repeat each other, the evaluation that holds each row's outputs,
                 ``(block, row)``; outputs are then ``(evaluation, *unit)``.
 
@@ -84,7 +85,7 @@ class Moments:
             ValueError: shapes that do not fit the layout, or an unknown replicate.
         """
         # numba is costly to import, and whoever only plans or merges does not need it.
-        from variscope.estimators.kernels import add_cycle, add_star
+        from variscope.estimators.kernels import ADD
 
         layout = self.layout
         if rows is None:
@@ -102,26 +103,33 @@ class Moments:
         (where,) = np.nonzero(self.replicates == replicate)
         if len(where) != 1:
             raise ValueError(f"replicate {replicate} is not one of {self.replicates.tolist()}")
-        at, blocks = int(where[0]), len(rows)
+        at = int(where[0])
         evaluations = int(np.prod(outputs.shape)) // max(1, int(np.prod(self.unit)))
         flat = np.ascontiguousarray(outputs).reshape(evaluations, -1)
         if rows.size and not 0 <= rows.min() <= rows.max() < evaluations:
             raise ValueError(f"rows name evaluations beyond the {evaluations} that are given")
         row_evaluations = np.ascontiguousarray(rows, dtype=np.int64)
         sums = self.sums[at].reshape(layout.sum_rows, -1)
-        if layout.design == "cycle":
-            if order.shape != (blocks, layout.variables):
-                raise ValueError(
-                    f"order has shape {order.shape}, expected {(blocks, layout.variables)}"
-                )
-            variables = np.ascontiguousarray(order, dtype=np.int64)
-            table, counts = layout.pair_table(), self.pair_counts[at]
-            add_cycle(flat, row_evaluations, variables, table, sums, counts)
-        else:
-            add_star(flat, row_evaluations, sums)
-            self.pair_counts[at] += blocks
-        self.moved[at] += moved_steps(layout, rows, order)
-        self.blocks[at] += blocks
+        layout.check_order(order, len(rows))
+        variables = np.ascontiguousarray(order, dtype=np.int64)
+        ADD[layout.design](flat, row_evaluations, variables, layout.pair_table(), sums)
+        self.count(at, rows, order)
+
+    def count(
+        self, at: int, rows: NDArray[np.integer[Any]], order: NDArray[np.integer[Any]]
+    ) -> None:
+        """Count blocks, their products and steps, whose terms are summed elsewhere, in place.
+
+        Args:
+            at: place of their replicate.
+            rows: which evaluation each row is, ``(block, row)``.
+            order: as of `update`.
+        """
+        layout = self.layout
+        pair_counts = kinds.sums_of(layout.design).pair_counts
+        self.pair_counts[at] += pair_counts(rows, order, layout.pair_table())
+        self.moved[at] += kinds.get(layout.design).moved(rows, order)
+        self.blocks[at] += len(rows)
 
     def rounded(self) -> Moments:
         """Return the sums of whole replicates with float32's bits: their terms have no more."""
@@ -160,31 +168,6 @@ def with_float32_bits(values: NDArray[np.float64]) -> NDArray[np.float64]:
         bits += np.uint64(2 ** (DROPPED_BITS - 1) - 1) + odd
         bits &= ~np.uint64(2**DROPPED_BITS - 1)
     return rounded
-
-
-def moved_steps(
-    layout: Layout, rows: NDArray[np.integer[Any]], order: NDArray[np.integer[Any]]
-) -> NDArray[np.int64]:
-    """Count the steps in which each variable changed the stimulus.
-
-    A block has two steps per variable: from x to y and back in the cycle, A to AB_i and B to BA_i
-    in the star. A step whose row repeats the row before it moved nothing.
-
-    Args:
-        layout: of the design.
-        rows: which evaluation each row is, ``(block, row)``.
-        order: the cycle's permutations, ``(block, D)``; the star's is ignored.
-
-    Returns:
-        ``(D,)``.
-    """
-    n = layout.variables
-    if layout.design == "star":
-        forth, back = rows[:, 1 : n + 1] != rows[:, :1], rows[:, n + 1 : -1] != rows[:, -1:]
-        return (forth.sum(axis=0) + back.sum(axis=0)).astype(np.int64)
-    steps = rows != np.roll(rows, 1, axis=1)  # step k, with step 2 D in the place of step 0
-    moved = steps[:, 1 : n + 1].astype(np.int64) + np.roll(steps, -n, axis=1)[:, 1 : n + 1]
-    return np.bincount(order.reshape(-1), moved.reshape(-1), minlength=n).astype(np.int64)
 
 
 def summed_over(moments: Moments, chosen: NDArray[np.bool_], keep: int = 1) -> Moments:

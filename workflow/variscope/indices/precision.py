@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from variscope.designs import kinds
 from variscope.errors import UserError
-from variscope.estimators import Layout
 
 if TYPE_CHECKING:
     import xarray as xr  # a costly import, which planning does without
@@ -189,12 +189,12 @@ def index_of(design: str, asked: str) -> str:
     Raises:
         UserError: the design does not estimate the index.
     """
-    has = Layout(design, 1).indices
+    sums = kinds.sums_of(design)
     if asked == "auto":
-        return "shapley" if "shapley" in has else "S1"
-    if asked not in has:
+        return sums.main_index
+    if asked not in sums.indices:
         raise UserError(
-            f"index: found {asked!r}; allowed with the {design}: auto, {', '.join(has)}"
+            f"index: found {asked!r}; allowed with the {design}: auto, {', '.join(sums.indices)}"
         )
     return asked
 

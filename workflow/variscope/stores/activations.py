@@ -26,7 +26,8 @@ class ActivationsWriter:
         dims: names of the units' dimensions.
         replicate: of each block, ``(block,)``.
         number: of each block within its replicate, ``(block,)``.
-        order: the cycle's permutation of each block, ``(block, D)``; ``(block, 0)`` for the star.
+        order: the permutation of each block, ``(block, D)``; ``(block, 0)`` of a design that has
+            none.
         attributes: provenance.
     """
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import yaml
 
+from variscope.designs import kinds
 from variscope.errors import UserError
-from variscope.estimators import Layout
-from variscope.estimators.layout import DESIGNS
 from variscope.indices.precision import Target, index_of
 from variscope.space.grouping import variable_groups
 from variscope.study.choosing import complete_analyses
@@ -44,10 +43,10 @@ def complete(config: Mapping[str, Any], folder: Path = Path(".")) -> dict[str, A
     schema = config_schema()
     completed = completed_by(schema, config)
     designs = completed["designs"]
-    if not {"cycle", "star"} & set(designs):
-        designs["cycle"] = {}
+    if not set(kinds.names()) & set(designs):
+        designs[kinds.DEFAULT] = {}
         fill(designs, schema["properties"]["designs"])
-    for kind in ("cycle", "star"):
+    for kind in kinds.names():
         if kind in designs and designs[kind]["blocks"] < designs["replicates"]:
             raise UserError(
                 f"designs.{kind}.blocks: found {designs[kind]['blocks']}; allowed: at least "
@@ -65,18 +64,18 @@ def complete(config: Mapping[str, Any], folder: Path = Path(".")) -> dict[str, A
 
 def _check_precision(designs: Mapping[str, Any]) -> None:
     """Raise a UserError where what is asked of intervals is not what the designs can give."""
-    asked, kinds = designs["precision"], [kind for kind in DESIGNS if kind in designs]
+    asked, configured = designs["precision"], [kind for kind in kinds.names() if kind in designs]
     if asked is None:
         return
-    for kind in kinds:
+    for kind in configured:
         if asked["most_blocks"] < designs[kind]["blocks"]:
             raise UserError(
                 f"designs.precision.most_blocks: found {asked['most_blocks']}; allowed: at least "
                 f"designs.{kind}.blocks ({designs[kind]['blocks']})"
             )
-    if len(kinds) == 1:
+    if len(configured) == 1:
         try:
-            index_of(kinds[0], asked["index"])
+            index_of(configured[0], asked["index"])
         except UserError as error:
             raise UserError(f"designs.precision.{error}") from error
 
@@ -97,7 +96,7 @@ def designs_of(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     replicates = config["designs"]["replicates"]
     return {
         kind: {"blocks": config["designs"][kind]["blocks"], "replicates": replicates}
-        for kind in ("cycle", "star")
+        for kind in kinds.names()
         if kind in config["designs"]
     }
 
@@ -112,7 +111,7 @@ def targets_of(config: Mapping[str, Any]) -> dict[str, Target]:
         return {}
     targets = {}
     for kind in designs_of(config):
-        has = asked["index"] in Layout(kind, 1).indices
+        has = asked["index"] in kinds.sums_of(kind).indices
         index = index_of(kind, asked["index"] if has else "auto")
         targets[kind] = Target(**{**asked, "index": index})
     return targets

@@ -262,7 +262,7 @@ class StudyPlan:
     @property
     def main_index(self) -> str:
         """The index whose values are disjoint shares."""
-        return self.layout.indices[-1] if "shapley" in self.layout.indices else "S1"
+        return self.layout.main_index
 
     @property
     def layout(self) -> Layout:

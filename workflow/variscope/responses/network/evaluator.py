@@ -41,7 +41,7 @@ class Evaluated:
 
     Attributes:
         start: number of the first block within its replicate.
-        order: the cycle's permutations, ``(block, D)``.
+        order: the blocks' permutations, ``(block, D)``; ``(block, 0)`` of a design that has none.
         rows: the evaluation that each row is, ``(block, row)``; rows that repeat share one.
         outputs: by layer float32 ``(evaluation, *unit)``, on the evaluator's device.
     """

@@ -34,6 +34,8 @@ and block for the pairs and T_k; the star one more reading, of up to 12 variable
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -78,14 +80,14 @@ def add(
         layout: of the sums.
         outputs: of the evaluations, float32 or float64, ``(evaluation, unit)``.
         rows: which evaluation each row is, ``(block, row)``.
-        order: the blocks' permutations, ``(block, D)``; the star ignores it.
+        order: the blocks' permutations, ``(block, D)``; a design that has none ignores it.
         sums: ``(Layout.sum_rows, unit)``, float64, contiguous, on the outputs' device; changed. All
             of a unit with an output that is not finite may become NaN.
 
     Raises:
         ValueError: shapes that do not fit the layout, or rows beyond the evaluations.
     """
-    units, blocks, n = outputs.shape[1], len(rows), layout.variables
+    units, blocks = outputs.shape[1], len(rows)
     if rows.shape[1:] != (layout.rows,) or sums.shape != (layout.sum_rows, units):
         raise ValueError(
             f"rows have shape {rows.shape} and sums {tuple(sums.shape)}, "
@@ -96,22 +98,20 @@ def add(
     if not 0 <= rows.min() <= rows.max() < len(outputs):
         raise ValueError(f"rows name evaluations beyond the {len(outputs)} that are given")
     outputs, device = outputs.contiguous(), outputs.device
-    tables, room = [rows * units], []
-    if layout.design == "cycle":
-        if order.shape != (blocks, n):
-            raise ValueError(f"order has shape {order.shape}, expected {(blocks, n)}")
-        tables = _cycle_tables(layout, rows * units, order)
-        room = [torch.empty((len(layout.pairs) + n, units), dtype=torch.float64, device=device)]
-    on_device = [_on(device, table) for table in tables]
+    layout.check_order(order, blocks)
+    kernel = KERNELS[layout.design]
+    on_device = [_on(device, table) for table in kernel.tables(layout, rows * units, order)]
+    room = []
+    if kernel.room(layout):
+        room = [torch.empty((kernel.room(layout), units), dtype=torch.float64, device=device)]
     left = torch.ones((triton.cdiv(blocks, GROUP), units), dtype=torch.int8, device=device)
-    kernel = _cycle if layout.design == "cycle" else _star
     # What is left to float64 is few units or none: a launch of its own has registers of its own.
     with torch.cuda.device_of(outputs):
         for work in (torch.float32, torch.float64):
             if work.itemsize < outputs.itemsize:
                 continue
             arrays = (outputs, *on_device, *(array.view(work) for array in room), left, sums)
-            kernel[(triton.cdiv(units, _UNITS),)](
+            kernel.add[(triton.cdiv(units, _UNITS),)](
                 *arrays, blocks, units, **constants(layout, work), **options(work)
             )
 
@@ -119,11 +119,8 @@ def add(
 def constants(layout: Layout, work: torch.dtype) -> dict[str, Any]:
     """Return what a kernel of the layout is compiled for, to work in float32 or float64."""
     n, exact = layout.variables, work == torch.float64
-    # So many that their sums stay in a thread's registers; float64 takes two a number. The star's
-    # pairs take VARIABLES^2 / 2 where one turn has all variables, VARIABLES^2 where it does not.
-    held = 8 if exact else 16
-    if layout.design == "star" and n > (8 if exact else 12):
-        held //= 2
+    # So many that their sums stay in a thread's registers; float64 takes two a number.
+    held = KERNELS[layout.design].held(n, exact)
     return {
         "N": n,
         "VARIABLES": min(held, triton.next_power_of_2(n)),
@@ -409,3 +406,48 @@ def _add_pairs(into, i, j, N: tl.constexpr, many, part, chosen):  # type: ignore
     places = into[None, None, :] + (row * many)[:, :, None]
     totals = tl.load(places, mask=mask, other=0)
     tl.store(places, totals + part.to(tl.float64), mask=mask)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How a design is summed in one pass.
+
+    Attributes:
+        add: the kernel: outputs, tables, room, ``left``, sums, numbers of blocks and units.
+        tables: the integers that it reads, from the layout, where each row begins in the outputs
+            ``(block, row)``, and the order ``(block, D)``.
+        room: rows of the memory that it works in, ``(room, unit)``; 0 for none.
+        held: variables whose sums are held at once, from how many there are and whether they are
+            summed in float64.
+    """
+
+    add: Any
+    tables: Callable[[Layout, NDArray[np.int64], NDArray[np.int64]], list[NDArray[np.int64]]]
+    room: Callable[[Layout], int]
+    held: Callable[[int, bool], int]
+
+
+def _star_held(variables: int, exact: bool) -> int:
+    """Hold half as many where several turns are needed.
+
+    Pairs take VARIABLES^2 / 2 registers where one turn has all variables, VARIABLES^2 where not.
+    """
+    held = 8 if exact else 16
+    return held // 2 if variables > (8 if exact else 12) else held
+
+
+# By the name of the design; one that is not here is summed by torch.
+KERNELS = {
+    "cycle": Kernel(
+        add=_cycle,
+        tables=_cycle_tables,
+        room=lambda layout: len(layout.pairs) + layout.variables,
+        held=lambda variables, exact: 8 if exact else 16,
+    ),
+    "star": Kernel(
+        add=_star,
+        tables=lambda layout, at, order: [at],
+        room=lambda layout: 0,
+        held=_star_held,
+    ),
+}

@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 
 from variscope.designs.cells import is_boundary
 from variscope.estimators import Layout, Moments
-from variscope.estimators.layout import DESIGNS, DROPPED_BITS, GROUP, LARGE, SMALL
-from variscope.estimators.moments import moved_steps
+from variscope.estimators.layout import DROPPED_BITS, GROUP, LARGE, SMALL
 from variscope.estimators.spine import Spine, check_within_shell
 from variscope.log import LOG
 
@@ -45,13 +44,13 @@ def layer_sums(
     """
     if device.type == "cpu":
         return HostSums(layout, replicate, unit, start)
-    add = fused_sums() if device.type == "cuda" else None
+    add = fused_sums(layout.design) if device.type == "cuda" else None
     return DeviceSums(layout, replicate, unit, device, add, start)
 
 
 @cache
-def fused_sums() -> Callable[..., None] | None:
-    """Return `variscope.responses.network.fused.add` where it runs on this machine's GPU, or None.
+def fused_sums(design: str) -> Callable[..., None] | None:
+    """Return `variscope.responses.network.fused.add` where it sums a design on this GPU, or None.
 
     Compilers, drivers and GPUs are many: it has to sum a few blocks as torch does.
     """
@@ -60,8 +59,10 @@ def fused_sums() -> Callable[..., None] | None:
     try:
         from variscope.responses.network import fused
 
+        if design not in fused.KERNELS:
+            return None
         fused.prepare()
-        agree = sums_agree(fused.add, torch.device("cuda"))
+        agree = sums_agree(fused.add, torch.device("cuda"), design)
     except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         LOG.warning("layers are summed by torch, slower than by Triton: %s", error)
         return None
@@ -70,25 +71,22 @@ def fused_sums() -> Callable[..., None] | None:
     return fused.add if agree else None
 
 
-def sums_agree(add: Callable[..., None], device: torch.device) -> bool:
-    """Return whether some blocks of each design have the sums that torch gives them."""
+def sums_agree(add: Callable[..., None], device: torch.device, design: str) -> bool:
+    """Return whether some blocks of a design have the sums that torch gives them."""
     generator = torch.Generator().manual_seed(0)
     blocks, units = GROUP + 1, 200
-    for design in DESIGNS:
-        layout = Layout(design, 3)
-        outputs = torch.randn(blocks * layout.rows, units, generator=generator)
-        outputs[:, 1], outputs[:, 2] = 1e-20 * outputs[:, 1], 1e18 * outputs[:, 2]
-        rows = np.arange(len(outputs)).reshape(blocks, -1)
-        order = np.array([[0, 1, 2], [2, 0, 1]])[np.arange(blocks) % 2]
-        found = []
-        for one in (add, None):
-            sums = DeviceSums(layout, 0, (units,), device, one, start=2 * GROUP)
-            sums.update(outputs.to(device), rows, order)
-            found.append(sums.moments()[0].sums[0])
-        size = np.maximum(np.abs(found[1]), found[1][layout.sums["variance"]])
-        if not (np.abs(found[0] - found[1]) <= 1e-4 * size).all():
-            return False
-    return True
+    layout = Layout(design, 3)
+    outputs = torch.randn(blocks * layout.rows, units, generator=generator)
+    outputs[:, 1], outputs[:, 2] = 1e-20 * outputs[:, 1], 1e18 * outputs[:, 2]
+    rows = np.arange(len(outputs)).reshape(blocks, -1)
+    order = np.array([[0, 1, 2], [2, 0, 1]])[np.arange(blocks) % 2]
+    found = []
+    for one in (add, None):
+        sums = DeviceSums(layout, 0, (units,), device, one, start=2 * GROUP)
+        sums.update(outputs.to(device), rows, order)
+        found.append(sums.moments()[0].sums[0])
+    size = np.maximum(np.abs(found[1]), found[1][layout.sums["variance"]])
+    return bool((np.abs(found[0] - found[1]) <= 1e-4 * size).all())
 
 
 def _round(values: torch.Tensor) -> None:
@@ -174,15 +172,7 @@ class DeviceSums:
             self._add(self._layout, flat, rows, order, self._sums)
         else:
             self._add_by_torch(flat, rows, order)
-        counted = self._counted
-        if self._layout.design == "cycle":
-            pairs = self._layout.pair_table()[order, np.roll(order, -1, axis=1)]
-            counts = counted.pair_counts[0]
-            counts += np.bincount(pairs[pairs >= 0], minlength=len(counts))
-        else:
-            counted.pair_counts[0] += len(rows)
-        counted.moved[0] += moved_steps(self._layout, rows, order)
-        counted.blocks[0] += len(rows)
+        self._counted.count(0, rows, order)
         self._at = stop
         if is_boundary(stop):
             self._close()
@@ -230,13 +220,13 @@ class DeviceSums:
 
     def _group(self, f: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
         """Sum a group of blocks ``(block, row, unit)``: ``(Layout.sum_rows, unit)``, float64."""
-        terms = self._cycle if self._layout.design == "cycle" else self._star
-        sums = terms(f, order)
+        terms = TERMS[self._layout.design]
+        sums = terms(self._layout, f, order, self._pairs)
         if f.dtype == torch.float32:
             left = self._extraordinary(sums, f)
             sums = sums.double()
             if left.any():
-                sums[:, left] = terms(f[:, :, left].double(), order)
+                sums[:, left] = terms(self._layout, f[:, :, left].double(), order, self._pairs)
         return sums
 
     def _extraordinary(self, sums: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
@@ -247,49 +237,72 @@ class DeviceSums:
         held = constant | ((squares > SMALL) & (squares < LARGE))
         return ~(held & sums[of["total"]][0].isfinite())
 
-    def _empty(self, f: torch.Tensor) -> torch.Tensor:
-        return torch.zeros((self._layout.sum_rows, f.shape[2]), dtype=f.dtype, device=f.device)
 
-    def _cycle(self, f: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-        n, of, sums = self._layout.variables, self._layout.sums, self._empty(f)
-        step = f - f.roll(1, dims=1)  # D_k, with D_2D in the place of D_0
-        complement = f[:, :n] - f[:, n:]  # E_k
-        there, back = step[:, 1 : n + 1], step.roll(-n, dims=1)[:, 1 : n + 1]
-        passed = complement.clone()
-        passed[:, 0] = 0
-        held = complement.sum(dim=1, keepdim=True) - 2 * complement[:, :1]  # T_1
-        held = held - 2 * passed.cumsum(dim=1)  # T_k = T_1 - 2 (E_1 + ... + E_{k-1})
-        product = there * back
-        position = order.argsort(dim=1)[:, :, None].expand(-1, -1, f.shape[2])
-        for name, terms in (
-            ("S1", product),
-            ("ST", there * there + back * back),
-            ("shapley", (there - back) * held),
-            ("nonzero", (product != 0).to(f.dtype)),
-        ):
-            sums[of[name]] = terms.gather(1, position).sum(dim=0)
-        sums[of["variance"]] = (complement * complement).sum(dim=(0, 1))
-        sums[of["total"]] = f.sum(dim=(0, 1))
-        if n > 1:
-            pair = self._pairs[order, order.roll(-1, dims=1)].reshape(-1)
-            next_there, next_back = there.roll(-1, dims=1), back.roll(-1, dims=1)
-            # After D_D comes D_{D+1}, the first step back; after D_2D comes D_1.
-            next_there[:, -1], next_back[:, -1] = back[:, 0], there[:, 0]
-            terms = (there * next_back + back * next_there).reshape(len(pair), -1)
-            sums[of["S2"]] = sums[of["S2"]].index_add(0, pair, terms)
-        return sums
+def _empty(layout: Layout, f: torch.Tensor) -> torch.Tensor:
+    return torch.zeros((layout.sum_rows, f.shape[2]), dtype=f.dtype, device=f.device)
 
-    def _star(self, f: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-        n, of, sums = self._layout.variables, self._layout.sums, self._empty(f)
-        a, b = f[:, :1], f[:, -1:]
-        ab, ba = f[:, 1 : n + 1], f[:, n + 1 : -1]
-        d, h = ab - a, ba - b
-        sums[of["S1"]] = (d * h).sum(dim=0)
-        sums[of["ST"]] = (d * d + h * h).sum(dim=0)
-        sums[of["nonzero"]] = (d * h != 0).to(f.dtype).sum(dim=0)
-        apart, ends = ab - ba, a - b
-        sums[of["variance"]] = n * (ends * ends).sum(dim=0) + (apart * apart).sum(dim=(0, 1))
-        sums[of["total"]] = f.sum(dim=(0, 1))
-        for row, (i, j) in enumerate(self._layout.pairs, start=of["S2"].start):
-            sums[row] = (d[:, i] * h[:, j] + d[:, j] * h[:, i]).sum(dim=0)
-        return sums
+
+def _cycle(
+    layout: Layout, f: torch.Tensor, order: torch.Tensor, pair_table: torch.Tensor
+) -> torch.Tensor:
+    """Sum the cycle's terms of a group of blocks.
+
+    Args:
+        layout: of the sums.
+        f: outputs, ``(block, 2 D, unit)``.
+        order: of the blocks, ``(block, D)``.
+        pair_table: `Layout.pair_table`, ``(D, D)``.
+
+    Returns:
+        ``(Layout.sum_rows, unit)``, in the outputs' precision.
+    """
+    n, of, sums = layout.variables, layout.sums, _empty(layout, f)
+    step = f - f.roll(1, dims=1)  # D_k, with D_2D in the place of D_0
+    complement = f[:, :n] - f[:, n:]  # E_k
+    there, back = step[:, 1 : n + 1], step.roll(-n, dims=1)[:, 1 : n + 1]
+    passed = complement.clone()
+    passed[:, 0] = 0
+    held = complement.sum(dim=1, keepdim=True) - 2 * complement[:, :1]  # T_1
+    held = held - 2 * passed.cumsum(dim=1)  # T_k = T_1 - 2 (E_1 + ... + E_{k-1})
+    product = there * back
+    position = order.argsort(dim=1)[:, :, None].expand(-1, -1, f.shape[2])
+    for name, terms in (
+        ("S1", product),
+        ("ST", there * there + back * back),
+        ("shapley", (there - back) * held),
+        ("nonzero", (product != 0).to(f.dtype)),
+    ):
+        sums[of[name]] = terms.gather(1, position).sum(dim=0)
+    sums[of["variance"]] = (complement * complement).sum(dim=(0, 1))
+    sums[of["total"]] = f.sum(dim=(0, 1))
+    if n > 1:
+        pair = pair_table[order, order.roll(-1, dims=1)].reshape(-1)
+        next_there, next_back = there.roll(-1, dims=1), back.roll(-1, dims=1)
+        # After D_D comes D_{D+1}, the first step back; after D_2D comes D_1.
+        next_there[:, -1], next_back[:, -1] = back[:, 0], there[:, 0]
+        terms = (there * next_back + back * next_there).reshape(len(pair), -1)
+        sums[of["S2"]] = sums[of["S2"]].index_add(0, pair, terms)
+    return sums
+
+
+def _star(
+    layout: Layout, f: torch.Tensor, order: torch.Tensor, pair_table: torch.Tensor
+) -> torch.Tensor:
+    """Sum the star's terms of a group of blocks, as `_cycle` does; order and table are ignored."""
+    n, of, sums = layout.variables, layout.sums, _empty(layout, f)
+    a, b = f[:, :1], f[:, -1:]
+    ab, ba = f[:, 1 : n + 1], f[:, n + 1 : -1]
+    d, h = ab - a, ba - b
+    sums[of["S1"]] = (d * h).sum(dim=0)
+    sums[of["ST"]] = (d * d + h * h).sum(dim=0)
+    sums[of["nonzero"]] = (d * h != 0).to(f.dtype).sum(dim=0)
+    apart, ends = ab - ba, a - b
+    sums[of["variance"]] = n * (ends * ends).sum(dim=0) + (apart * apart).sum(dim=(0, 1))
+    sums[of["total"]] = f.sum(dim=(0, 1))
+    for row, (i, j) in enumerate(layout.pairs, start=of["S2"].start):
+        sums[row] = (d[:, i] * h[:, j] + d[:, j] * h[:, i]).sum(dim=0)
+    return sums
+
+
+# What sums the terms of a group of a design's blocks, by its name.
+TERMS = {"cycle": _cycle, "star": _star}

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from variscope import decompose
 from variscope.designs import Design, kinds
+from variscope.errors import UserError
 from variscope.estimators import Layout, Moments
 from variscope.estimators.kernels import ADD
 from variscope.indices.precision import index_of
@@ -128,3 +130,9 @@ def test_a_design_without_sums_has_rows_and_no_moments(monkeypatch: pytest.Monke
         Layout(kind.name, 2)
     with pytest.raises(ValueError, match="'one_at_a_time'; allowed: cycle, star"):
         index_of(kind.name, "auto")
+    images, half = np.zeros((4, 3, 8, 8), np.uint8), [0.5] * 3
+    with pytest.raises(UserError, match="'one_at_a_time'; allowed: cycle, star"):
+        decompose(
+            torch.nn.Flatten(), images, variables=["hue"], auxiliary=["image"], design=kind.name,
+            mean=half, std=half,
+        )  # fmt: skip

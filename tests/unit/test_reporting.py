@@ -387,8 +387,8 @@ def test_what_was_asked_of_the_intervals_and_what_was_reached_is_said():
         "Asked for were intervals of the Shapley effect of channels of at most \N{PLUS-MINUS SIGN}"
         "0.01: not reached with 1,024 blocks, 2,048 being the most that were allowed (12 of 16 "
         "intervals narrow enough, the widest \N{PLUS-MINUS SIGN}0.023, of gaussian blur in conv, "
-        "channel 3). Intervals that cannot narrow: the order in fc (are not varied in this sample); "
-        "all variables in conv, 2 channels (never vary)."
+        "channel 3). Intervals that cannot narrow: the order in fc (are not varied in this "
+        "sample); all variables in conv, 2 channels (never vary)."
     )
     narrow = Course(target, (Precision(1024, 16, 0, 16, None, ()),))
     assert (

@@ -110,6 +110,6 @@ rule plan:
     conda:
         ENVIRONMENT
     params:
-        text=EXPERIMENT.plan.text(Path("results")),
+        text=lambda wildcards: EXPERIMENT.plan_text(),
     script:
         "../scripts/plan.py"

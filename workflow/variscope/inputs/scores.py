@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DRAWS = 256  # of the study's distribution, of each augmentation and of all together
+MOST_IMAGES = 64  # of a class, whose answers are counted
+
 
 @dataclass(frozen=True)
 class Answers:

@@ -20,6 +20,7 @@ from variscope.study.choosing import Chosen, chosen
 from variscope.study.config import complete, groups_of
 from variscope.study.digest import PACKAGE, code_digest, files_digest, value_digest
 from variscope.study.findings import Findings
+from variscope.study.forecast import forecast
 from variscope.study.layer_groups import sweep
 from variscope.study.plan import Plan, StudyPlan
 
@@ -101,6 +102,15 @@ class Experiment:
     def analyses(self) -> tuple[Chosen, ...]:
         """The analyses that are on, in the order of the page."""
         return chosen(self.config["analyses"], self.folder)
+
+    def plan_text(self) -> str:
+        """Return the plan as people read it, with how long it will take and what will be drawn."""
+        results = self.folder / "results" / self.config["experiment"]
+        analyses = [chosen.analysis for chosen in self.analyses]
+        more = forecast(
+            self.plan, self.found, analyses, results, self.config["evaluation"]["threads"]
+        )
+        return self.plan.text(self.folder / "results", more)
 
     def sweep(self) -> None:
         """Take away what killed jobs of an earlier run left, and no job will write again."""

@@ -34,6 +34,8 @@ class FoundModel:
         weights: kind of its weights.
         answers: what can be measured of its answers.
         notes: what is worth knowing, in sentences.
+        seconds: that evaluating one image took when this was found, by variable set. No job may
+            depend on it.
     """
 
     layers: tuple[Layer, ...]
@@ -47,6 +49,7 @@ class FoundModel:
     weights: str
     answers: Answers
     notes: Sequence[str] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def position(self, layer: str) -> int:
         """Return where a layer stands in the network."""

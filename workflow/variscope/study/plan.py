@@ -366,8 +366,13 @@ class Plan:
             )
         return rows
 
-    def text(self, folder: Path) -> str:
-        """Return the plan as people read it."""
+    def text(self, folder: Path, more: Sequence[str] = ()) -> str:
+        """Return the plan as people read it.
+
+        Args:
+            folder: where results go.
+            more: lines of the whole (`variscope.study.forecast`).
+        """
         lines = [f"Plan of {self.experiment}"]
         for row in self.table():
             lines += [
@@ -394,6 +399,7 @@ class Plan:
             f"  {'disk, at most':20} {_size(disk):>24}",
             f"  {'disk, free':20} {_size(shutil.disk_usage(parent).free):>24}",
             *(f"  {rule + ' jobs':20} {count:>24}" for rule, count in jobs.items()),
+            *more,
         ]
         if self.published["source"]:
             lines += ["", f"the whole of {self.published['source']}"]

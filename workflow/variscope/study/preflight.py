@@ -61,21 +61,25 @@ def preflight(config: Mapping[str, Any], folder: Path) -> Findings:
     with _naming("augmentations"):
         for file in config["augmentations"]:
             augmentations.load_file(folder / file)
-    spaces = {}
+    sets, spaces = {}, {}
     for name, variable_set in config["variable_sets"].items():
         with _naming(f"variable_sets.{name}"):
-            spaces[name] = _space(variable_set, config, images, folder)
+            sets[name], spaces[name] = _space(variable_set, config, images, folder)
     torch.set_num_threads(1)
     models = {}
     for name, model in config["models"].items():
         with _naming(f"models.{name}"):
-            models[name] = _model(model, config["seed"], images, folder, config["training"])
-    return Findings(FoundDataset(dataset, images.summary(), images.skipped), models, spaces, device)
+            models[name], network = _model(
+                model, config["seed"], images, folder, config["training"]
+            )
+            seconds = _seconds(network, models[name], spaces, images, device, config)
+            models[name] = replace(models[name], seconds=seconds)
+    return Findings(FoundDataset(dataset, images.summary(), images.skipped), models, sets, device)
 
 
 def _space(
     variable_set: Mapping[str, Any], config: Mapping[str, Any], images: Any, folder: Path
-) -> FoundSet:
+) -> tuple[FoundSet, Any]:
     from variscope.inputs.spaces import make_space
     from variscope.inputs.values import images_to_look_at
     from variscope.space.trying import try_augmentation
@@ -105,7 +109,7 @@ def _space(
         kind: _count(space, kind, sizes, config["seed"])
         for kind, sizes in designs_of(config).items()
     }
-    return FoundSet(tuple(variables), tuple(space.auxiliary), designs)
+    return FoundSet(tuple(variables), tuple(space.auxiliary), designs), space
 
 
 def _count(space: Any, kind: str, sizes: Mapping[str, int], seed: int) -> FoundDesign:
@@ -129,7 +133,7 @@ def _count(space: Any, kind: str, sizes: Mapping[str, int], seed: int) -> FoundD
 
 def _model(
     model: Mapping[str, Any], seed: int, images: Any, folder: Path, training: Mapping[str, Any]
-) -> FoundModel:
+) -> tuple[FoundModel, Any]:
     import torch
 
     from variscope.inputs.answers import answers_of
@@ -178,7 +182,7 @@ def _model(
     answers = answers_of(network, bare[-1], two, images.classes, known)
     with torch.no_grad():
         parameters = sum(p.numel() for p in network.parameters())
-    return FoundModel(
+    found = FoundModel(
         layers=tuple(layers),
         positions=tuple(positions(network, layers, shape)),
         mean=normal.mean,
@@ -191,6 +195,47 @@ def _model(
         answers=answers,
         notes=notes,
     )
+    return found, network
+
+
+def _seconds(
+    network: Any,
+    model: FoundModel,
+    spaces: Mapping[str, Any],
+    images: Any,
+    device: str,
+    config: Mapping[str, Any],
+) -> dict[str, float]:
+    """Time the evaluation of an image of each variable set, as its jobs do it."""
+    import torch
+
+    from variscope.designs import Design
+    from variscope.responses.network.batches import batch_size_for
+    from variscope.responses.network.evaluator import Evaluator
+
+    batch_size = config["evaluation"]["batch_size"]
+    found = {}
+    torch.set_num_threads(config["evaluation"]["threads"])
+    for name, space in spaces.items():
+        evaluator = Evaluator(
+            network,
+            model.layers,
+            space,
+            images,
+            mean=model.mean,
+            std=model.std,
+            batch_size=batch_size_for(model.outputs, device)
+            if batch_size == "auto"
+            else batch_size,
+            device=device,
+            precision=config["evaluation"]["precision"],
+            memory=model.memory,
+        )
+        points = Design("cycle", space.groups, 64, 2, config["seed"]).replicate(0).points
+        recipes = space.decode(points.reshape(-1, points.shape[-1]))
+        found[name] = evaluator.seconds_per_image(recipes)
+    torch.set_num_threads(1)
+    return found
 
 
 def _example(layer: Layer) -> str:

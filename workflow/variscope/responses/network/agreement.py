@@ -16,13 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from variscope.inputs.scores import DRAWS, MOST_IMAGES
 from variscope.inputs.table import ImageTable
 from variscope.inputs.training import normalised
 from variscope.space.altering import alter
 from variscope.space.space import Recipes, Space
 
-DRAWS = 256  # of the study's distribution, for each row of the table
-MOST_IMAGES = 64  # of a class, whose answers are counted
 MOST_ANSWERS = 3
 TOGETHER = "all together"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,30 @@ class Evaluator:
             noise = (reduced[name] - outputs).double().square().mean(dim=0).sum()
             shares[name] = float(noise / outputs.double().var(dim=0).sum())
         return shares
+
+    def seconds_per_image(self, recipes: Recipes, about: float = 0.5) -> float:
+        """Time some recipes from the images' files to the layers' outputs.
+
+        Two of them warm up, and say how many can be timed.
+
+        Args:
+            recipes: at least two.
+            about: seconds that it takes.
+        """
+        warm_up = recipes.take(slice(0, 2))
+        self._seconds(warm_up)
+        affordable = int(about * len(warm_up) / self._seconds(warm_up))
+        timed = recipes.take(slice(0, max(2, min(self.batch_size, affordable))))
+        return self._seconds(timed) / len(timed)
+
+    def _seconds(self, recipes: Recipes) -> float:
+        start = monotonic()
+        none = np.empty((0, 0), dtype=np.int64)
+        batch = _Batch(0, none, none, recipes, np.unique(recipes.image))
+        outputs = self._forward(batch, self.images.load(batch.ids))
+        for output in outputs.values():
+            output.reshape(-1)[:1].cpu()  # waits for a GPU
+        return monotonic() - start
 
     def inputs(
         self, recipes: Recipes, ids: NDArray[np.int64], pixels: NDArray[Any]

@@ -55,10 +55,10 @@ def test_memory_is_that_of_the_stages_that_run():
 
 def test_memory_grows_with_what_a_job_holds():
     network = replace(STUDY, parameters=2 * STUDY.parameters)
-    for of in (lambda s: s.memory_mb["evaluate"], lambda s: s.answering_mb(),
+    for of in (lambda s: s.memory_mb["evaluate"], lambda s: s.answering_mb(64),
                lambda s: s.training_mb(32)):  # fmt: skip
         assert of(network) - of(STUDY) >= 2 * 4 * STUDY.parameters // 2**20
-    assert STUDY.answering_mb(64) < STUDY.answering_mb() < STUDY.training_mb(128)
+    assert STUDY.answering_mb(64) < STUDY.answering_mb(128) < STUDY.training_mb(128)
     assert STUDY.memory_mb["analysis"] > STUDY.read_mb > 0
     # Sums of few replicates are read at once, of many slab by slab.
     many = tuple(Shard(0, 4, n, n + 1) for n in range(4000))

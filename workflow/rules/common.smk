@@ -15,6 +15,7 @@ sys.path.insert(0, str(WORKFLOW))
 from variscope.study.config import typed
 from variscope.study.digest import value_digest
 from variscope.errors import UserError
+from variscope.inputs.scores import IMAGES_AT_ONCE
 from variscope.inputs.axes import file_name
 from variscope.stores.atomic import new_file
 from variscope.study.experiment import (
@@ -239,7 +240,8 @@ def memory_of_training(wildcards, attempt):
 
 def memory_of_accuracy(wildcards, attempt):
     """As `memory_of`, of the job that measures a model's answers."""
-    megabytes = study_with(wildcards.model).answering_mb()
+    images = IMAGES_AT_ONCE[EXPERIMENT.measured(wildcards.model)["measured"]]
+    megabytes = study_with(wildcards.model).answering_mb(images)
     return (megabytes + BESIDE_MB) * 2 ** (attempt - 1)
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 DRAWS = 256  # of the study's distribution, of each augmentation and of all together
 MOST_IMAGES = 64  # of a class, whose answers are counted
 
+# Images that are answered at once, by what is measured of the answers.
+IMAGES_AT_ONCE = {"accuracy": 128, "agreement": 64, "nothing": 0}
+
 
 @dataclass(frozen=True)
 class Answers:

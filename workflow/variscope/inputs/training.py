@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from variscope.errors import UserError
+from variscope.inputs.scores import IMAGES_AT_ONCE
 from variscope.inputs.table import ImageTable, Progress
 
 KEEP_IN_MEMORY = 2**29  # bytes of training images that are decoded once and kept
@@ -157,7 +158,7 @@ def accuracy(
     mean: Sequence[float],
     std: Sequence[float],
     device: str = "cpu",
-    batch_size: int = 128,
+    batch_size: int = IMAGES_AT_ONCE["accuracy"],
 ) -> dict[str, int | None]:
     """Count the images of `ids` whose class is the highest output, or among the five highest.
 

@@ -154,10 +154,15 @@ class StudyPlan:
 
     @property
     def _values(self) -> int:
-        """Values of a unit's indices: estimates with two bounds, mean, variance and status."""
+        """Values of a unit's indices.
+
+        Estimates with two bounds, mean, variance, status, effective blocks, and a byte that says
+        where a guard widened an interval.
+        """
         of = self.layout
         groups = len(self.groups) if "shapley" in of.indices else 0
-        return 3 * (len(of.indices) * of.variables + len(of.pairs) + groups) + 3
+        estimates = len(of.indices) * of.variables + len(of.pairs)
+        return 3 * (estimates + groups) + 4 + ceil(estimates / 8)
 
     @property
     def _kept_sums(self) -> int:
@@ -233,7 +238,7 @@ class StudyPlan:
         """What all layers' indices take where they are read, MiB."""
         return ceil(8 * self._values * self.units / MIB)
 
-    def answering_mb(self, images: int = 128) -> int:
+    def answering_mb(self, images: int) -> int:
         """Memory of a job that looks at the network's answers to so many images at once, MiB."""
         held = self._network + 3 * 4 * images * self.pixels + self._forward(images)
         return _TORCH_MB + ceil(held / MIB)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from variscope.inputs.scores import DRAWS, MOST_IMAGES
+from variscope.inputs.scores import DRAWS, IMAGES_AT_ONCE, MOST_IMAGES
 from variscope.inputs.table import ImageTable
 from variscope.inputs.training import normalised
 from variscope.space.altering import alter
@@ -37,7 +37,7 @@ class Answers:
         mean: Sequence[float],
         std: Sequence[float],
         device: str = "cpu",
-        batch_size: int = 64,
+        batch_size: int = IMAGES_AT_ONCE["agreement"],
     ) -> None:
         self._network = network.to(device).eval()
         self._images, self._mean, self._std = images, mean, std

@@ -14,7 +14,7 @@ from tiny import REPOSITORY
 COMMANDS = (
     "estimators", "memory", "evaluations", "intervals", "coverage", "differences", "peers",
     "evaluation", "disk", "scaling", "extrapolate", "transit",
-    "compiling",
+    "compiling", "whole",
 )  # fmt: skip
 FOR_THE_OTHERS = ("measuring", "rivals", "networks", "hard_units", "stopping")
 
@@ -68,6 +68,18 @@ def test_coverage_under_stopping_is_a_table_of_its_own(tmp_path: Path):
         assert float(row["once blocks"]) <= float(row["twice blocks"])
         assert 0 <= float(row["twice"]) <= 1
     assert not (tmp_path / "coverage.csv").exists()
+
+
+def test_a_whole_study_is_timed_stage_by_stage(tmp_path: Path):
+    rows = {(row["study"], row["stage"]): row for row in run("whole", tmp_path)}
+    jobs = {stage: int(row["jobs"]) for (_, stage), row in rows.items()}
+    assert jobs["images"] == 1 and jobs["indices"] == 3 and jobs["nothing to do"] == 0
+    every = jobs["all jobs"]
+    assert every == jobs["whole"] == sum(jobs[name] for name in ("images", "evaluate", "moments",
+                                                                 "indices"))  # fmt: skip
+    assert {"decompose, first", "decompose, again"} <= jobs.keys()
+    for row in rows.values():
+        assert 0 < float(row["largest job, seconds"]) <= float(row["seconds"])
 
 
 def test_a_quick_run_keeps_nothing_unless_told_where(capsys: pytest.CaptureFixture[str]):

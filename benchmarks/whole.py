@@ -73,10 +73,10 @@ NOTES = """
 repository each, whose caches are empty: bytecode, compiled kernels, fonts and the preflight's
 findings are made anew. `default` is the embedded study; `small` is one of {evaluations:,}
 evaluations, in which nearly all is start-up. `seconds` of a stage are those of its jobs added up,
-of which up to {cores} ran side by side, and `largest job` is the longest of them; `whole` is what the
-clock said from the command to its end, and `nothing to do` the same command once more. `decompose`
-is the small study by `variscope.decompose` in a process of its own, imports included, with empty
-caches (first) and with what that left (again); it draws nothing.
+of which up to {cores} ran side by side, and `largest job` is the longest of them; `whole` is what
+the clock said from the command to its end, and `nothing to do` the same command once more.
+`decompose` is the small study by `variscope.decompose` in a process of its own, imports included,
+with empty caches (first) and with what that left (again); it draws nothing.
 """
 
 

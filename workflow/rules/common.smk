@@ -240,7 +240,10 @@ def memory_of_training(wildcards, attempt):
 
 def memory_of_accuracy(wildcards, attempt):
     """As `memory_of`, of the job that measures a model's answers."""
-    images = IMAGES_AT_ONCE[EXPERIMENT.measured(wildcards.model)["measured"]]
+    measured = EXPERIMENT.measured(wildcards.model)["measured"]
+    images = IMAGES_AT_ONCE[measured]
+    if measured == "accuracy":
+        images = min(images, EXPERIMENT.found.dataset.summary["images"])
     megabytes = study_with(wildcards.model).answering_mb(images)
     return (megabytes + BESIDE_MB) * 2 ** (attempt - 1)
 

@@ -35,6 +35,7 @@ def test_a_rate_is_timed_first_and_then_as_the_run_before_went(folder: Path):
     for shard, of in enumerate(((100, 3.0), (300, 5.0))):
         text = json.dumps(dict(zip(("evaluations", "seconds"), of, strict=True)))
         (cost / f"{shard}.json").write_text(text)
+    (cost / "not-needed.json").write_text("{}")
     assert rate(study, experiment.found, results) == (8 / 400, "as the last run went")
     assert "at 50 images a second of net/small/cycle, as the last run went" in (
         experiment.plan_text()

@@ -125,7 +125,7 @@ def test_a_study_that_does_not_fit_the_memory_is_refused_with_the_numbers(fresh:
     done = fresh.run("--cores", "1", "--config", "resources={memory_gb: 0.5}", fails=True)
     assert re.search(
         r"configuration error: resources\.memory_gb: found 0\.5, but a job of evaluate of "
-        r"net/small/cycle needs 0\.7",
+        r"net/small/cycle needs 0\.9",
         done.stderr,
     )
     assert not (fresh.folder / "results").exists()

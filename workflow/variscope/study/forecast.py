@@ -75,6 +75,8 @@ def rate(study: StudyPlan, found: Findings, results: Path) -> tuple[float, str]:
     seconds, evaluations = 0.0, 0
     for file in costs.glob("*/*.json"):
         cost = json.loads(file.read_text())
+        if "seconds" not in cost:
+            continue  # of a round that was not needed
         seconds, evaluations = seconds + cost["seconds"], evaluations + cost["evaluations"]
     if evaluations:
         return seconds / evaluations, "as the last run went"

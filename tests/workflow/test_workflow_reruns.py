@@ -129,7 +129,7 @@ def test_another_network_file_reruns_that_model(study: Study) -> None:
             "responses/network/evaluator.py",
             {"evaluate": 2, "sums": 2, "estimate": 2, **AFTER_INDICES},
         ),
-        ("stores/results.py", {"estimate": 2, **AFTER_INDICES}),
+        ("stores/results.py", {"estimate": 2, **AFTER_INDICES, **SAMPLES}),
         ("decomposition.py", {}),
     ],
 )

@@ -38,7 +38,7 @@ rule page:
         runtime=60,
     params:
         # A digest, since all of it would be printed wherever Snakemake says why it runs the rule.
-        experiment=value_digest([EXPERIMENT.config, EXPERIMENT.found.to_json()]),
+        experiment=value_digest([EXPERIMENT.config, EXPERIMENT.found.settled()]),
         cache=CACHE,
         digests={
             "images": EXPERIMENT.dataset["listing"],

@@ -38,7 +38,7 @@ def complete(config: Mapping[str, Any], folder: Path = Path(".")) -> dict[str, A
         ...     "variable_sets": {"color": {"variables": ["hue"]}},
         ... })
         >>> config["designs"]
-        {'cycle': {'blocks': 512}, 'replicates': 16}
+        {'cycle': {'blocks': 512}, 'replicates': 16, 'precision': None}
     """
     schema = config_schema()
     completed = completed_by(schema, config)

@@ -118,6 +118,13 @@ class Findings:
             found["models"][name]["layers"] = [layer.to_json() for layer in model.layers]
         return found
 
+    def settled(self) -> dict[str, Any]:
+        """Return what `to_json` does, without what is measured anew each time: the seconds."""
+        found = self.to_json()
+        for model in found["models"].values():
+            del model["seconds"]
+        return found
+
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Findings:
         """Return what `to_json` wrote.

@@ -34,7 +34,10 @@ GIB = 2**30
 # Resident sizes of a process before it holds anything of the study, in MiB, as measured: with torch
 # and torchvision, with the compiled kernels that sum, with what reads and writes indices, and with
 # what draws. Those of a build of torch for GPUs, which is the largest.
-_TORCH_MB, _KERNELS_MB, _NUMPY_MB, _DRAWING_MB = 910, 190, 125, 230
+_TORCH_MB, _KERNELS_MB, _NUMPY_MB, _DRAWING_MB = 910, 190, 150, 230
+
+# What compiling the kernels takes on top, in the first job of a clone that sums beside a network.
+_COMPILING_MB = 110
 
 # Chunks of activations that their writer, or their reader and what cuts them into cells, hold
 # beside a block: the threads of Zarr keep for the next one what they made of the last.
@@ -201,7 +204,7 @@ class StudyPlan:
             held += _CHUNKS_WRITTEN * min(CHUNK_BYTES, self._chunk(_largest(group)))
         elif self.device == "cpu":
             # Totals and those of a shell of all layers; one layer's as they are rounded.
-            held += 8 * self.layout.sum_rows * (2 * units + largest)
+            held += 8 * self.layout.sum_rows * (2 * units + largest) + _COMPILING_MB * MIB
         else:
             held += 2 * 8 * self.layout.sum_rows * largest  # as they are copied and written
         return _TORCH_MB + ceil(held / MIB)

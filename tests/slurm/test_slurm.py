@@ -230,11 +230,11 @@ def test_slurm_gives_the_numbers_of_a_local_run(local: Path, tmp_path: Path) -> 
     ran = [job for job in jobs() if job["JobId"] not in before]
     # None was killed for its memory: what the rules ask for is enough.
     assert {job["JobState"] for job in ran} == {"COMPLETED"}, output
-    # Evaluation, two shards, and the accuracy ask for the GPU; inputs, the sums of both shards,
-    # tables with pictures, and the page are one job each.
+    # Evaluation, two shards, and the accuracy ask for the GPU; all others stay away from it.
     on_gpu = [job for job in ran if job["Partition"] == "gpu"]
     assert ["gres:gpu:1" in job.get("TresPerJob", "") for job in on_gpu] == [True] * 3
-    assert [job["Partition"] for job in ran].count("cpu") == 4
+    others = [job for job in ran if job not in on_gpu]
+    assert len(others) >= len(LAYERS) and {job["Partition"] for job in others} == {"cpu"}
     # The jobs took what the first process had found, and looked at nothing again.
     costs = (tmp_path / "results" / "tiny" / "net" / "set" / "cycle" / "cost").glob("*/*.json")
     first = min(path.stat().st_mtime for path in costs)

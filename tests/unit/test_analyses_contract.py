@@ -176,6 +176,10 @@ def compute(source):
         (('name="own"', 'name="evaluate"'), "which the workflow itself uses"),
         (("def compute", "def count"), "there is no function compute, which its entry promises"),
         (("ANALYSIS =", "ENTRY ="), "defines no ANALYSIS"),
+        (
+            ('title="My own"', 'title="My own", reads=("network",)'),
+            "reads: found 'network'; allowed",
+        ),
         (('title="T"', 'title="T", grid=("layer", "n")'), "table t has no column 'n'"),
         (("return {}", "return {"), r"cannot be run \(SyntaxError"),
     ],

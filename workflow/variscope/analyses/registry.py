@@ -24,6 +24,9 @@ from typing import Any, Literal, Protocol
 from variscope.errors import UserError
 
 Scope = Literal["study", "set", "model", "experiment"]
+# What an analysis can be given so far; an entry that asks for more would silently be given nothing.
+READS = ("indices", "images")
+
 SCOPES: tuple[Scope, ...] = ("study", "set", "model", "experiment")
 
 # Names of rules that are no analyses, and of folders beside those of models and sets.
@@ -137,8 +140,7 @@ class Analysis:
         question: what it asks, one sentence, for the page.
         scope: of what one run of it is: a study (a model with a set under a design), a set of a
             model, a model, or the whole experiment.
-        reads: what it needs: ``"indices"``; ``"images"``, ``"network"`` for those that open them;
-            ``"analysis:<name>"`` for the tables of another.
+        reads: what it needs, of `READS`.
         tables: that its `compute` gives, by name.
         pictures: that its ``draw_<name>`` functions draw.
         settings: its fragment of the schema: properties under ``analyses.<name>``.
@@ -173,6 +175,9 @@ class Analysis:
             names = [entry.name for entry in entries]
             if len(set(names)) < len(names):
                 raise ValueError(f"{what}: found two of one name: {', '.join(names)}")
+        unknown = [read for read in self.reads if read not in READS]
+        if unknown:
+            raise ValueError(f"reads: found {unknown[0]!r}; allowed: {', '.join(READS)}")
         for table in self.tables:
             _check_layout(table)
         for picture in self.pictures:

@@ -213,3 +213,21 @@ def test_bad_arguments_of_a_torchvision_data_set_are_refused():
     }
     with pytest.raises(UserError, match=r"dataset\.arguments: FakeData refuses them.*colour"):
         open_images(dataset, seed=1, folder=".")
+
+
+def test_images_are_clusters_of_their_own_unless_the_arrays_say_otherwise(tmp_path):
+    found = arrays()
+    np.testing.assert_array_equal(opened(tmp_path, found).cluster, np.arange(12))
+    cluster = np.arange(12) // 3 + 40
+    table = opened(tmp_path, {**found, "cluster": cluster}, images_per_class=2, split=False)
+    kept = [int(source.split()[-1]) for source in table.source]
+    np.testing.assert_array_equal(table.cluster, cluster[kept])
+    assert table.summary()["clusters"] == len(np.unique(cluster[kept]))
+    in_memory = table_from_arrays(found["images"], found["labels"], cluster=cluster)
+    np.testing.assert_array_equal(in_memory.cluster, cluster)
+
+
+@pytest.mark.parametrize("cluster", [np.arange(11), np.full(12, 0.5), np.full((12, 1), 1)])
+def test_clusters_that_are_no_numbers_of_images_are_refused(tmp_path, cluster):
+    with pytest.raises(UserError, match=r"a\.npz: cluster (have shape|are float64)"):
+        opened(tmp_path, {**arrays(), "cluster": cluster})

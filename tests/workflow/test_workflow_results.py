@@ -121,7 +121,8 @@ def test_the_images_are_listed_and_counted(finished: Study) -> None:
     with (finished.results / "inputs" / "images.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 24
-    assert rows[5] == {"image": "5", "source": "images.npz 5", "class": "0", "part": "valid"}
+    known = {"source": "images.npz 5", "class": "0", "part": "valid", "cluster": "5"}
+    assert rows[5] == {"image": "5", **known}
     counted = json.loads((finished.results / "inputs" / "images.json").read_text())
     assert counted["images_per_part"] == {"train": 15, "valid": 9}
 

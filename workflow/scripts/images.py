@@ -20,9 +20,11 @@ with job(snakemake.log[0]):
     )
     with new_file(snakemake.output.table) as file, file.open("w", newline="") as stream:
         table = csv.writer(stream)
-        table.writerow(["image", "source", "class", "part"])
+        cluster = images.cluster
+        table.writerow(["image", "source", "class", "part", "cluster"])
         for number, source in enumerate(images.source):
             label = images.classes[images.label[number]]
-            table.writerow([number, source, label, PARTS[images.part[number]]])
+            part = PARTS[images.part[number]]
+            table.writerow([number, source, label, part, cluster[number]])
     with new_file(snakemake.output.summary) as file:
         file.write_text(json.dumps(images.summary(), indent=1))

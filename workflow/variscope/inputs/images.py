@@ -56,6 +56,7 @@ def table_from_arrays(
     labels: npt.ArrayLike | None = None,
     *,
     part: npt.ArrayLike | None = None,
+    cluster: npt.ArrayLike | None = None,
     class_names: Sequence[str] | None = None,
     image_size: int | Sequence[int] | None = None,
     channels: int = 3,
@@ -66,6 +67,8 @@ def table_from_arrays(
         images: (n, C, H, W), C of 1 or 3, uint8, or float32 or float64 in [0, 1].
         labels: (n,) whole numbers 0..k-1, each in use; None where images have no classes.
         part: (n,) 0 train, 1 valid; all train unless given.
+        cluster: (n,) whole numbers, the source that each image comes from; each its own unless
+            given.
         class_names: k texts; the numbers unless given.
         image_size: resize and crop to this side, or to [H, W] (pixels).
         channels: what one image gives, 1 or 3: one is repeated three times, three become gray.
@@ -78,6 +81,8 @@ def table_from_arrays(
         found["labels"] = np.asarray(labels)
     if part is not None:
         found["part"] = np.asarray(part)
+    if cluster is not None:
+        found["cluster"] = np.asarray(cluster)
     if class_names is not None:
         found["class_names"] = np.asarray(class_names, dtype=str)
     settings = DatasetSettings.parse(

@@ -39,6 +39,7 @@ class ImageTable:
         dtype: of the pixels, uint8 in 0..255 or float32 in [0, 1].
         channels: C of the pixels, 1 or 3.
         parts: where the parts come from: "given", "drawn" here, or "none" where all is one part.
+        clusters: (n,) int64, the source of each image, where images share sources.
     """
 
     classes: tuple[str, ...]
@@ -52,6 +53,17 @@ class ImageTable:
     dtype: str = "uint8"
     channels: int = 3
     parts: str = "given"
+    clusters: npt.NDArray[np.int64] | None = None
+
+    @property
+    def cluster(self) -> npt.NDArray[np.int64]:
+        """The source of each image, (n,): images of one cluster are no independent sample.
+
+        Each image is a cluster of its own unless the data set says otherwise.
+        """
+        if self.clusters is None:
+            return np.arange(len(self), dtype=np.int64)
+        return self.clusters
 
     @property
     def labelled(self) -> bool:
@@ -93,6 +105,7 @@ class ImageTable:
             "classes": list(self.classes),
             "labelled": self.labelled,
             "parts": self.parts,
+            "clusters": len(np.unique(self.cluster)),
             "channels": self.channels,
             "size": list(self.size),
             "dtype": self.dtype,

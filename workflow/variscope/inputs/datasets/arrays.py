@@ -1,4 +1,4 @@
-"""Arrays of an .npz file: images (n, C, H, W); optional labels (n,), part (n,), class_names."""
+"""Arrays of an .npz file: images (n, C, H, W); optional labels, part, cluster (n,), class_names."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
     found = {}
     try:
         with np.load(path, allow_pickle=False) as archive:
-            for name in ("images", "labels", "part", "class_names"):
+            for name in ("images", "labels", "part", "cluster", "class_names"):
                 if name in archive.files:
                     found[name] = np.asarray(archive[name])
             names = ", ".join(archive.files) or "nothing"
@@ -199,7 +199,7 @@ def open_arrays(
 def table_of(
     found: dict[str, npt.NDArray[Any]], path: Path, settings: DatasetSettings
 ) -> ImageTable:
-    """Check arrays by name (images, labels, optional part and class_names) and open them.
+    """Check arrays by name (images, labels, optional part, cluster, class_names) and open them.
 
     `path` is what messages call them.
 
@@ -209,7 +209,7 @@ def table_of(
     images = found["images"]
     _check_images(path, images)
     n, channels, height, width = images.shape
-    for name in ("labels", "part"):
+    for name in ("labels", "part", "cluster"):
         if name in found:
             _check_vector(path, name, found[name], n)
     classes = _class_names(path, found) if "labels" in found else UNLABELLED
@@ -249,4 +249,5 @@ def table_of(
         dtype="uint8" if images.dtype == np.uint8 else "float32",
         channels=settings.channels,
         parts=parts,
+        clusters=found["cluster"].astype(np.int64)[keep] if "cluster" in found else None,
     )

@@ -3,6 +3,7 @@
 Parts are sub-folders with the usual names, in any case and spelling (train and valid, Training and
 Testing), each with one folder per class. Of train, valid and test the first two are taken. Without
 parts all is studied, or split where that is needed. Without sub-folders images have no classes.
+A file ``clusters.csv`` says which images come from one source (`variscope.inputs.clusters`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variscope.errors import UserError
+from variscope.inputs.clusters import read_clusters, state_of
 from variscope.inputs.datasets import Skipped, dataset_kind
 from variscope.inputs.decoding import (
     Undecodable,
@@ -252,6 +254,7 @@ def _listing(settings: DatasetSettings) -> Iterator[str]:
             yield f"{source} {error.strerror}"
     for source, reason in found.all_bad():
         yield f"{source} {reason}"
+    yield from state_of(folder)
     # An empty class is an error that appears or goes without any file changing.
     yield from found.folders
 
@@ -302,6 +305,7 @@ def open_image_folder(
         part, parts = parts_of(where, classes, label, settings)
     keep = limited(label, part, settings.images_per_class, settings.seed)
     source = tuple(entries[i][0] for i in keep)
+    clusters = read_clusters(folder, [entry[0] for entry in entries])
     return ImageTable(
         classes=classes,
         label=label[keep],
@@ -313,6 +317,7 @@ def open_image_folder(
         notes=(*notes, *class_note(classes)),
         channels=settings.channels,
         parts=parts,
+        clusters=None if clusters is None else clusters[keep],
     )
 
 

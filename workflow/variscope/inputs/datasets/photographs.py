@@ -1,6 +1,6 @@
 """Crops of the photographs that scikit-image and scikit-learn carry.
 
-The class is the photograph. Two kinds of crops:
+The class is the photograph, and so is the cluster. Two kinds of crops:
 
 - cells: a photograph is a checkerboard of cells: train crops lie inside its "black" cells and valid
   crops inside its "white" ones, so no pixel is in both parts. For networks that are trained here.
@@ -189,6 +189,7 @@ def open_photographs(
         reader=_Crops(names, tuple(boxes), size, settings.channels),
         notes=((NOTE_LARGE,) if large else ()) + gray_note(settings.channels),
         channels=settings.channels,
+        clusters=label,
     )
 
 

@@ -9,29 +9,11 @@ second moment E[a^2].
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 TENTHS = 10
 UNITS_IN_A_PART = 5  # of the second moments, at least: one unit alone could not be exchanged
-
-
-def seeded(seed: int, *purpose: str | int) -> np.random.Generator:
-    """Return a generator of its own for a purpose.
-
-    Args:
-        seed: of the experiment.
-        purpose: what is drawn; the same words give the same draws on every machine.
-
-    Example:
-        >>> first, second = (seeded(1, "ties", "stage1").random() for _ in range(2))
-        >>> first == second
-        True
-    """
-    digest = hashlib.sha256("\0".join(map(str, purpose)).encode()).digest()
-    return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
 
 
 def ranks(values: ArrayLike, generator: np.random.Generator) -> NDArray[np.int64]:

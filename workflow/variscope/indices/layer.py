@@ -35,6 +35,7 @@ def layer_dataset(
     groups: Mapping[str, Sequence[str]] | None = None,
     tokens: Sequence[str] = (),
     grid: tuple[int, int] | None = None,
+    among: np.ndarray | None = None,
 ) -> xr.Dataset:
     """Estimate everything that is reported of one layer.
 
@@ -49,6 +50,8 @@ def layer_dataset(
             effects, takes none.
         tokens: what each token is, "class", "register", "patch" or "token"; of tokens.
         grid: rows and columns of the patches among them, which stand last.
+        among: the units that aggregates are over, ``(*unit)``, where these are not those that are
+            fine; all units are one slab then.
 
     Returns:
         The dataset of contract 4.3: per unit ``S1``, ``ST``, ``shapley``, ``S2``, ``mean``,
@@ -72,10 +75,11 @@ def layer_dataset(
         if "shapley" not in slab.layout.indices:
             members = []
         found.append(unit_indices(slab, confidence_level))
-        summed.append(summed_over(slab, found[-1].status == FINE))
+        fine = found[-1].status == FINE if among is None else among
+        summed.append(summed_over(slab, fine))
         if tuple(dims) == ("token", "feature"):
             # One token after another, so that the sums are the same whatever the slabs are.
-            weighted = summed_over(slab, found[-1].status == FINE, keep=2).sums
+            weighted = summed_over(slab, fine, keep=2).sums
             for token in range(slab.unit[0]):
                 if not len(counted) or counted[at + token]:
                     one = weighted[:, :, token]

@@ -1,6 +1,7 @@
 # Analyses: the rules of every entry of the registry that is on, made in a loop.
 # in:  indices/<layer>.zarr of the studies of an analysis' scope, and what else it reads
-# out: analyses/<name>/<table>.csv, its pictures and words.json, below the folder of its scope
+# out: analyses/<name>/<table>.csv, its pictures and words.json, below the folder of its scope; of one
+#      that runs the network shards/<shard>/, of one with datasets of layers <layer>.zarr beside them
 #
 # Snakemake binds late: what a lambda needs of the loop enters by its default arguments.
 
@@ -13,6 +14,60 @@ for CHOSEN in EXPERIMENT.analyses:
         for table in ANALYSIS.tables
     }
 
+    if ANALYSIS.shards:
+
+        rule:
+            name:
+                f"{ANALYSIS.name}_shard"
+            input:
+                **reads_of(ANALYSIS),
+                weights=trained_weights,
+            output:
+                stored=directory(f"{FOLDER}/{ANALYSIS.shard_folder('{piece}')}"),
+            log:
+                log_of(f"{ANALYSIS.name}_shard", ANALYSIS.scope, "-{piece}"),
+            benchmark:
+                benchmark_of(f"{ANALYSIS.name}_shard", ANALYSIS.scope, "-{piece}")
+            conda:
+                ENVIRONMENT
+            threads: EXPERIMENT.config["evaluation"]["threads"]
+            resources:
+                mem_mb=memory_of_analysis(ANALYSIS, "shard"),
+                runtime=lambda wildcards, attempt: 240 * attempt,
+                gpu=GPU,
+            params:
+                **params_of(CHOSEN),
+                **network_params(CHOSEN),
+                code=script_digest("shard", *analysis_modules(CHOSEN, "shard")),
+            script:
+                "../scripts/shard.py"
+
+    if ANALYSIS.per_layer:
+
+        rule:
+            name:
+                f"{ANALYSIS.name}_layer"
+            input:
+                **reads_of(ANALYSIS),
+                shards=made_files(CHOSEN, "shards"),
+            output:
+                dataset=directory(f"{FOLDER}/{ANALYSIS.layer_path('{layer}')}"),
+            log:
+                log_of(f"{ANALYSIS.name}_layer", ANALYSIS.scope, "-{layer}"),
+            benchmark:
+                benchmark_of(f"{ANALYSIS.name}_layer", ANALYSIS.scope, "-{layer}")
+            conda:
+                ENVIRONMENT
+            resources:
+                mem_mb=memory_of_analysis(ANALYSIS),
+                runtime=240,
+            params:
+                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards"])},
+                layer=lambda wildcards: layer_of_model(wildcards).name,
+                code=script_digest("layer", *analysis_modules(CHOSEN, "layer")),
+            script:
+                "../scripts/layer.py"
+
     if ANALYSIS.tables:
 
         rule:
@@ -20,6 +75,8 @@ for CHOSEN in EXPERIMENT.analyses:
                 f"{ANALYSIS.name}_compute"
             input:
                 **reads_of(ANALYSIS),
+                shards=made_files(CHOSEN, "shards"),
+                layer_datasets=made_files(CHOSEN, "layers"),
             output:
                 **{
                     table.name: reported_table(ANALYSIS, table)
@@ -35,7 +92,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 mem_mb=memory_of_analysis(ANALYSIS),
                 runtime=60,
             params:
-                **params_of(CHOSEN),
+                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards", "layers"])},
                 code=script_digest("compute", *analysis_modules(CHOSEN, "compute")),
             script:
                 "../scripts/compute.py"
@@ -48,6 +105,8 @@ for CHOSEN in EXPERIMENT.analyses:
             input:
                 **reads_of(ANALYSIS),
                 **{f"table_{name}": path for name, path in TABLES.items()},
+                shards=made_files(CHOSEN, "shards"),
+                layer_datasets=made_files(CHOSEN, "layers"),
             output:
                 **outputs_of_presenting(ANALYSIS),
             log:
@@ -60,7 +119,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 mem_mb=memory_of_analysis(ANALYSIS),
                 runtime=60,
             params:
-                **params_of(CHOSEN),
+                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards", "layers"])},
                 code=script_digest("present", *analysis_modules(CHOSEN, "present")),
             script:
                 "../scripts/present.py"
@@ -70,6 +129,7 @@ for CHOSEN in EXPERIMENT.analyses:
             ANALYSIS.name
         input:
             files_of(ANALYSIS),
+            folders_of(CHOSEN) if ANALYSIS.per_layer or not ANALYSIS.tables else [],
         localrule: True
 
 

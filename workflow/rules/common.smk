@@ -119,9 +119,9 @@ def waiting(wildcards, folder, recipe, made_of):
 
 
 @cache
-def recipe(model, variable_set):
+def recipe(model, variable_set, design):
     """Digest of what a shard's evaluation follows from; files are read once."""
-    return EXPERIMENT.recipe(model, variable_set)
+    return EXPERIMENT.recipe(EXPERIMENT.plan.study(model, variable_set, design))
 
 
 def gate_of_shard(wildcards):
@@ -133,7 +133,7 @@ def gate_of_shard(wildcards):
     return waiting(
         wildcards,
         f"{STUDY}/{STORAGE}/{{group}}/{{shard}}",
-        recipe(wildcards.model, wildcards.set),
+        recipe(wildcards.model, wildcards.set, wildcards.design),
         filter(None, made_of),
     )
 
@@ -228,7 +228,7 @@ def memory_of_layers(wildcards, attempt):
 
 def study_with(model):
     """A study of a model."""
-    return next(study for study in EXPERIMENT.studies if study.model == model)
+    return next(study for study in EXPERIMENT.plan.every if study.model == model)
 
 
 def memory_of_training(wildcards, attempt):
@@ -265,8 +265,9 @@ def device_of(resources):
 
 def trained_weights(wildcards):
     """The state dict of a model that is trained here; other models have none."""
-    if EXPERIMENT.config["models"][wildcards.model]["weights"] != "train":
-        return []
+    models = EXPERIMENT.config["models"]
+    if wildcards.model not in models or models[wildcards.model]["weights"] != "train":
+        return []  # an untrained twin is no model of the configuration
     return f"{RESULTS}/{wildcards.model}/weights.pt"
 
 

@@ -101,7 +101,7 @@ rule estimate:
 
 rule indices:
     input:
-        [path for study in EXPERIMENT.studies for path in indices_of(study)],
+        [path for study in EXPERIMENT.plan.every for path in indices_of(study)],
 
 
 rule plan:

@@ -29,11 +29,14 @@ rule evaluate:
     params:
         dataset=EXPERIMENT.dataset,
         model=lambda wildcards: EXPERIMENT.network(wildcards.model),
-        variable_set=lambda wildcards: EXPERIMENT.variable_set(wildcards.set),
+        variable_set=lambda wildcards: EXPERIMENT.evaluated_set(study_of(wildcards)),
         # Of its rows a shard's name says all: those of a smaller study are those of a larger.
         part=lambda wildcards: {
-            "kind": wildcards.design,
-            "replicates": Shard.of(wildcards.shard).replicates,
+            "kind": study_of(wildcards).design_kind,
+            "replicates": tuple(
+                study_of(wildcards).stride * number
+                for number in Shard.of(wildcards.shard).replicates
+            ),
             "start": Shard.of(wildcards.shard).start,
             "stop": Shard.of(wildcards.shard).stop,
         },
@@ -48,7 +51,9 @@ rule evaluate:
         ),
         device=lambda wildcards, resources: device_of(resources),
         storage=STORAGE,
-        recipe=lambda wildcards: recipe(wildcards.model, wildcards.set),
+        recipe=lambda wildcards: recipe(
+            wildcards.model, wildcards.set, wildcards.design
+        ),
         code=evaluation_digest(STORAGE),
     script:
         "../scripts/evaluate.py"

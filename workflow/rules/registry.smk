@@ -14,60 +14,192 @@ IN_NAMES = {
 }
 
 
-def log_of(rule_name, scope):
-    return f"{RESULTS}/logs/{rule_name}{IN_NAMES[scope]}.log"
+def log_of(rule_name, scope, more=""):
+    return f"{RESULTS}/logs/{rule_name}{IN_NAMES[scope]}{more}.log"
 
 
-def benchmark_of(rule_name, scope):
-    return f"{RESULTS}/benchmarks/{rule_name}{IN_NAMES[scope]}.tsv"
+def benchmark_of(rule_name, scope, more=""):
+    return f"{RESULTS}/benchmarks/{rule_name}{IN_NAMES[scope]}{more}.tsv"
 
 
 def studies_of(wildcards):
     """The studies that agree with the wildcards of a scope."""
     names = {"model": "model", "set": "variable_set", "design": "design"}
+    given = {names[key]: value for key, value in wildcards.items() if key in names}
     return [
         study
         for study in EXPERIMENT.studies
-        if all(getattr(study, names[key]) == value for key, value in wildcards.items())
+        if all(getattr(study, key) == value for key, value in given.items())
     ]
 
 
 def reads_of(analysis):
-    """The inputs of an analysis: indices of its studies, the images."""
+    """The inputs of an analysis: indices of its studies, the images, what others made."""
     inputs = {}
-    if "indices" in analysis.reads:
+    if {"indices", "halves", "selection", "twin"} & set(analysis.reads):
         inputs["indices"] = lambda wildcards: [
-            path for study in studies_of(wildcards) for path in indices_of(study)
+            path
+            for study in studies_of(wildcards)
+            for one in read_with(study, analysis.reads)
+            for path in indices_of(one)
         ]
-    if "images" in analysis.reads:
+    if analysis.opens_images:
         inputs["images"] = rules.images.output.summary
+    if analysis.others:
+        inputs["others"] = lambda wildcards: [
+            path
+            for other in others_of(analysis)
+            for path in paths_of_result(other, wildcards)
+        ]
     return inputs
+
+
+def read_with(study, reads):
+    """A study and those of its controls that an analysis reads."""
+    found = []
+    if {"indices", "halves"} & set(reads):
+        found.append(study)
+    if "selection" in reads:
+        # Without images to select on, half A of the study itself selects.
+        found.append(EXPERIMENT.plan.selection(study) or study)
+    if "twin" in reads:
+        found.append(EXPERIMENT.plan.twin(study))
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def others_of(analysis):
+    """The analyses that are on and that this one reads."""
+    names = {name for name, _ in analysis.others}
+    return [one for one in EXPERIMENT.analyses if one.analysis.name in names]
+
+
+def result_of(chosen, wildcards):
+    """What an analysis made, as another one is told of it."""
+    analysis = chosen.analysis
+    folder = FOLDERS[analysis.scope].format(**wildcards)
+    return {
+        "analysis": {"name": analysis.name, "file": chosen.file},
+        "settings": dict(chosen.settings),
+        "tables": {
+            table.name: f"{folder}/{analysis.table_path(table)}"
+            for table in analysis.tables
+        },
+        "shards": shards_of(chosen, wildcards),
+        "layer_datasets": layer_datasets_of(chosen, wildcards),
+    }
+
+
+def paths_of_result(chosen, wildcards):
+    """All files and folders of what an analysis made."""
+    result = result_of(chosen, wildcards)
+    return [
+        path
+        for kind in ("tables", "shards", "layer_datasets")
+        for path in result[kind].values()
+    ]
+
+
+def shards_of(chosen, wildcards):
+    """The folders of an analysis' own jobs on the network, by name."""
+    analysis = chosen.analysis
+    if analysis.shards is None:
+        return {}
+    folder = FOLDERS[analysis.scope].format(**wildcards)
+    names = analysis.shards(chosen.settings, studies_of(wildcards))
+    return {name: f"{folder}/{analysis.shard_folder(name)}" for name in names}
+
+
+def layer_datasets_of(chosen, wildcards):
+    """The paths of an analysis' own datasets of layers, by the layers' names."""
+    analysis = chosen.analysis
+    if not analysis.per_layer:
+        return {}
+    folder = FOLDERS[analysis.scope].format(**wildcards)
+    layers = {l.name: l for study in studies_of(wildcards) for l in study.layers}
+    return {name: f"{folder}/{analysis.layer_path(file_name(name))}" for name in layers}
 
 
 def params_of(chosen):
     """What an analysis' numbers depend on beside its inputs."""
+    reads = chosen.analysis.reads
     params = {
         "analysis": {"name": chosen.analysis.name, "file": chosen.file},
         "settings": dict(chosen.settings),
-        "studies": lambda wildcards, reads="indices" in chosen.analysis.reads: [
-            {
-                "model": study.model,
-                "variable_set": study.variable_set,
-                "design": study.design,
-                "paths": indices_of(study),
-                "unit_names": EXPERIMENT.unit_names(study.model),
-            }
-            for study in studies_of(wildcards)
-            if reads
+        "seed": EXPERIMENT.config["seed"],
+        "studies": lambda wildcards: [
+            described(study, reads) for study in studies_of(wildcards)
         ],
+        "made": {"shards": {}, "layer_datasets": {}},
+        "others": lambda wildcards: {
+            other.analysis.name: result_of(other, wildcards)
+            for other in others_of(chosen.analysis)
+        },
     }
-    if "images" in chosen.analysis.reads:
+    if chosen.analysis.opens_images:
         params["dataset"] = EXPERIMENT.dataset
         params["variable_sets"] = {
             name: EXPERIMENT.variable_set(name)
             for name in EXPERIMENT.config["variable_sets"]
         }
     return params
+
+
+def described(study, reads):
+    """A study and its controls, as a job is told of them."""
+    plan, reads = EXPERIMENT.plan, set(reads)
+    selection = plan.selection(study) if "selection" in reads else None
+    twin = plan.twin(study) if "twin" in reads else None
+    own = {"indices", "halves"} & reads or ("selection" in reads and not selection)
+    return {
+        "model": study.model,
+        "variable_set": study.variable_set,
+        "design": study.design,
+        "paths": indices_of(study) if own else [],
+        "unit_names": EXPERIMENT.unit_names(study.model),
+        "selection_paths": indices_of(selection) if selection else [],
+        "twin": described(twin, {"indices"}) if twin else None,
+    }
+
+
+def layer_of_model(wildcards):
+    """The layer that a dataset is of."""
+    return next(
+        layer
+        for study in studies_of(wildcards)
+        for layer in study.layers
+        if file_name(layer.name) == wildcards.layer
+    )
+
+
+def made_by(chosen, kinds):
+    """What earlier steps of an analysis made, as a later one is told of it."""
+    return lambda wildcards: {
+        "shards": shards_of(chosen, wildcards) if "shards" in kinds else {},
+        "layer_datasets": (
+            layer_datasets_of(chosen, wildcards) if "layers" in kinds else {}
+        ),
+    }
+
+
+def made_files(chosen, kind):
+    """The same as inputs."""
+    made = shards_of if kind == "shards" else layer_datasets_of
+    return lambda wildcards: list(made(chosen, wildcards).values())
+
+
+def network_params(chosen):
+    """The network of a model, as a job that runs it is told of it."""
+    return {
+        "network": lambda wildcards: EXPERIMENT.described_network(
+            wildcards.model, str(trained_weights(wildcards) or "").format(**wildcards)
+        ),
+        # Apart from what follows from resources, in which Snakemake looks for no changes.
+        "running": lambda wildcards, resources: {
+            "at_once": study_with(wildcards.model).images_at_once(device_of(resources)),
+            "device": device_of(resources),
+            "threads": EXPERIMENT.config["evaluation"]["threads"],
+        },
+    }
 
 
 def analysis_modules(chosen, step):
@@ -78,12 +210,13 @@ def analysis_modules(chosen, step):
     )
 
 
-def memory_of_analysis(analysis):
+def memory_of_analysis(analysis, step="compute"):
     """Memory of a job of an analysis, which holds all its studies; doubled with each attempt."""
+    of_study = analysis.shard_memory if step == "shard" else analysis.memory
 
     def memory(wildcards, attempt):
         studies = studies_of(wildcards)
-        megabytes = max(map(analysis.memory, studies))
+        megabytes = max(map(of_study, studies))
         if "indices" in analysis.reads:
             read = [study.read_mb for study in studies]
             megabytes += sum(read) - max(read)
@@ -165,6 +298,24 @@ def files_of(analysis):
     return [*every_of(paths), *pictures_of(analysis)]
 
 
+def folders_of(chosen):
+    """What an analysis' own jobs on the network wrote, and its own datasets of layers."""
+    scopes = {"study": ["model", "set", "design"], "set": ["model", "set"]}
+    scopes |= {"model": ["model"], "experiment": []}
+    names = {"model": "model", "set": "variable_set", "design": "design"}
+    keys = scopes[chosen.analysis.scope]
+    places = [
+        {key: getattr(study, names[key]) for key in keys}
+        for study in EXPERIMENT.studies
+    ]
+    return [
+        path
+        for place in places
+        for made in (shards_of(chosen, place), layer_datasets_of(chosen, place))
+        for path in made.values()
+    ]
+
+
 def pictures_of(analysis):
     """The pictures of an analysis, of every study that it is about."""
     return every_of(
@@ -189,7 +340,7 @@ def made_by_rules():
     for model in EXPERIMENT.config["models"]:
         names = ("accuracy.json", "weights.pt", "training.csv")
         paths += [f"{RESULTS}/{model}/{name}" for name in names]
-    for study in EXPERIMENT.studies:
+    for study in EXPERIMENT.plan.every:
         folder = STUDY.format(
             model=study.model, set=study.variable_set, design=study.design
         )
@@ -208,6 +359,7 @@ def made_by_rules():
                 for shard in group.shards
             ]
     for chosen in EXPERIMENT.analyses:
+        paths += folders_of(chosen)
         for path in files_of(chosen.analysis):
             paths += [path, *(str(Path(path).with_suffix(s)) for s in (".png", ".pdf"))]
     return paths

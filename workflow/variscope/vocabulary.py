@@ -9,6 +9,11 @@ STATUSES = {"fine": FINE, "constant": CONSTANT, "not_finite": NOT_FINITE}
 # Of a data set.
 PARTS = ("train", "valid")
 
+# Of the replicates, which share no rows: the even and the odd ones, so that a replicate stays where
+# it is when a study grows. What selects units uses A, what is said of them B (Kriegeskorte et al.
+# 2009).
+HALVES = ("A", "B")
+
 # Variables that are not augmentations, in the order of a study.
 AUXILIARY = ("order", "class", "image", "part")
 

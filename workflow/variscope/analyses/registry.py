@@ -14,7 +14,7 @@ import keyword
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,15 +24,19 @@ from typing import Any, Literal, Protocol
 from variscope.errors import UserError
 
 Scope = Literal["study", "set", "model", "experiment"]
-# What an analysis can be given so far; an entry that asks for more would silently be given nothing.
-READS = ("indices", "images")
+# What an analysis can be given: the indices of its studies; those of halves of their replicates,
+# of the untrained twin, and of the rows that select units; the images; the network, with which
+# come the images. Beside these "analysis:<name>", what another one made, and "analysis:<name>?",
+# the same where that one is on. An entry that asks for more would silently be given nothing.
+READS = ("indices", "halves", "twin", "selection", "images", "network")
+_OF_ANOTHER = re.compile(r"analysis:([a-z][a-z0-9_]*)(\??)")
 
 SCOPES: tuple[Scope, ...] = ("study", "set", "model", "experiment")
 
 # Names of rules that are no analyses, and of folders beside those of models and sets.
-RESERVED = ("accuracy", "all", "analyses", "default", "estimate", "evaluate", "figures", "images",
-            "indices", "page", "plan", "precision", "reached", "remove", "report", "sums",
-            "tidy", "train")  # fmt: skip
+RESERVED = ("accuracy", "all", "analyses", "default", "estimate", "evaluate", "export", "figures",
+            "images", "indices", "page", "plan", "precision", "reached", "remove", "report",
+            "sums", "tidy", "train")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +128,23 @@ class Planned(Protocol):
     def memory_mb(self) -> Mapping[str, int]:
         """MiB of one job of each stage."""
 
+    @property
+    def layers(self) -> Sequence[Any]:
+        """Its layers, `variscope.inputs.axes.Layer`, in the order of the network."""
+
+    @property
+    def variables(self) -> Sequence[str]:
+        """Names of its variables."""
+
 
 def memory_of_indices(study: Planned) -> float:
     """Return MiB that the indices of all layers take, and what is drawn of them."""
     return study.memory_mb["analysis"]
+
+
+def memory_of_network(study: Planned) -> float:
+    """Return MiB of a job that runs the network, by batches, as the evaluation does."""
+    return max(study.memory_mb["evaluate"], study.memory_mb["analysis"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +161,13 @@ class Analysis:
         tables: that its `compute` gives, by name.
         pictures: that its ``draw_<name>`` functions draw.
         settings: its fragment of the schema: properties under ``analyses.<name>``.
+        shards: the names of the jobs that run the network, from the settings and the studies of one
+            scope; each calls ``shard(source, name, folder)`` of the module ``shard``, which writes
+            what it likes into a new folder. None: no network is run.
+        per_layer: whether ``layer(source, name)`` of the module ``layer`` makes a dataset of each
+            layer of the scope's studies, ``analyses/<analysis>/<layer>.zarr``.
         memory: MiB of a job on a study; one on several holds all of them.
+        shard_memory: MiB of a job that runs the network.
         place: where the page shows it; lower numbers come first.
         file: of the module that holds everything, for an analysis of the user's.
     """
@@ -157,7 +180,10 @@ class Analysis:
     tables: tuple[Table, ...] = ()
     pictures: tuple[Picture, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    shards: Callable[[Mapping[str, Any], Sequence[Planned]], Sequence[str]] | None = None
+    per_layer: bool = False
     memory: Callable[[Planned], float] = memory_of_indices
+    shard_memory: Callable[[Planned], float] = memory_of_network
     place: int = 100
     file: Path | None = None
 
@@ -175,9 +201,15 @@ class Analysis:
             names = [entry.name for entry in entries]
             if len(set(names)) < len(names):
                 raise ValueError(f"{what}: found two of one name: {', '.join(names)}")
-        unknown = [read for read in self.reads if read not in READS]
-        if unknown:
-            raise ValueError(f"reads: found {unknown[0]!r}; allowed: {', '.join(READS)}")
+        for read in self.reads:
+            if read not in READS and not _OF_ANOTHER.fullmatch(read):
+                raise ValueError(
+                    f"reads: found {read!r}; allowed: {', '.join(READS)}, or analysis:<name>"
+                )
+        if "network" in self.reads and self.scope == "experiment":
+            raise ValueError("reads: the network is of a model, and the scope is the experiment")
+        if self.shards is not None and "network" not in self.reads:
+            raise ValueError("shards: they run the network, which is not among what is read")
         for table in self.tables:
             _check_layout(table)
         for picture in self.pictures:
@@ -198,8 +230,21 @@ class Analysis:
 
     @property
     def default(self) -> bool:
-        """Whether it is on where nobody names it: those that run no network."""
-        return not {"network", "paired"} & set(self.reads)
+        """Whether it is on where nobody names it: those that need no run of the network."""
+        return not {"network", "selection"} & set(self.reads) and all(
+            optional for _, optional in self.others
+        )
+
+    @property
+    def others(self) -> list[tuple[str, bool]]:
+        """The analyses that it reads, by name, and whether it does so only where they are on."""
+        found = map(_OF_ANOTHER.fullmatch, self.reads)
+        return [(match[1], bool(match[2])) for match in found if match]
+
+    @property
+    def opens_images(self) -> bool:
+        """Whether it is given the images."""
+        return bool({"images", "network"} & set(self.reads))
 
     @property
     def has_words(self) -> bool:
@@ -267,22 +312,45 @@ class Analysis:
             )
         return found
 
+    def shard(self, source: Any, name: str, folder: Path) -> None:
+        """Run the network for one of the shards, and write what comes of it into a folder."""
+        self._call("shard", "shard", source, name, folder)
+
+    def layer(self, source: Any, name: str) -> Any:
+        """Return the dataset of a layer, as `xarray.Dataset`."""
+        found = self._call("layer", "layer", source, name)
+        if not hasattr(found, "data_vars"):
+            raise UserError(
+                f"{self.called}: layer gave {type(found).__name__}; allowed: an xarray Dataset"
+            )
+        return found
+
+    def shard_folder(self, name: str) -> str:
+        """Return where a shard stands, below the folder of the scope."""
+        return f"analyses/{self.name}/shards/{name}"
+
+    def layer_path(self, file_name: str) -> str:
+        """Return where the dataset of a layer stands, below the folder of the scope."""
+        return f"analyses/{self.name}/{file_name}.zarr"
+
     @property
     def entry_file(self) -> Path:
         """Return the file of the entry."""
         return self.file or Path(__file__).parent / self.name / "__init__.py"
 
     def modules(self, step: str) -> tuple[Path, ...]:
-        """Return the files that a step, ``"compute"`` or ``"present"``, runs."""
+        """Return the files that a step, of shard, layer, compute and present, runs."""
         if self.file is not None:
             return (self.file,)
         folder = Path(__file__).parent / self.name
-        parts = ("compute",) if step == "compute" else ("figures", "words")
+        parts = ("figures", "words") if step == "present" else (step,)
         return tuple(path for part in parts if (path := folder / f"{part}.py").is_file())
 
     def check(self) -> None:
         """Raise a ValueError where a function is missing that the entry promises."""
         wanted = [("compute", "compute")] if self.tables else []
+        wanted += [("shard", "shard")] if self.shards else []
+        wanted += [("layer", "layer")] if self.per_layer else []
         wanted += [("figures", f"draw_{picture.name}") for picture in self.pictures]
         for part, name in wanted:
             if self._find(part, name) is None:

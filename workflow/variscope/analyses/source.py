@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import xarray as xr
 
-from variscope.indices.reading import main_index, with_unit_names
-from variscope.stores.results import read_study
+from variscope.analyses.registry import Analysis
+from variscope.analyses.tables import read_table
+from variscope.indices.reading import layers, main_index, with_unit_names
+from variscope.stores.results import read_study, study_tree
+from variscope.vocabulary import HALVES
+
+# What arrays of halves are called, behind the index.
+HALVES_SUFFIX = "_halves"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +29,8 @@ class Study:
         model, variable_set, design: their names.
         paths: of its layers' datasets, in order.
         unit_names: what the units of a layer of scores stand for, by the layer: the classes.
+        selection_paths: of the datasets of half A on train images, where that was evaluated.
+        twin: the same study of the untrained twin, where there is one.
     """
 
     model: str
@@ -29,6 +38,8 @@ class Study:
     design: str
     paths: tuple[Path, ...]
     unit_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    selection_paths: tuple[Path, ...] = ()
+    twin: Study | None = None
 
     @property
     def name(self) -> str:
@@ -53,12 +64,64 @@ class Study:
     @cached_property
     def tree(self) -> xr.DataTree:
         """Everything that was estimated, one node for each layer (contract 4.3 of the design)."""
-        return with_unit_names(read_study(self.paths), self.unit_names)
+        return with_unit_names(read_study(self.paths, _is_no_half), self.unit_names)
+
+    @cached_property
+    def halves(self) -> xr.DataTree:
+        """Each index from half of the replicates: ``S1`` ... ``(half, variable, *unit)`` by layer.
+
+        Half A is of the even replicates, half B of the odd ones; they share no rows.
+        """
+        tree = read_study(self.paths, _is_half) if self.paths else self.tree
+        found = {}
+        for name, data in layers(tree).items():
+            names = {str(key): str(key).removesuffix(HALVES_SUFFIX) for key in data.data_vars}
+            kept = [key for key in names if key.endswith(HALVES_SUFFIX)]
+            found[name] = data[kept].rename({key: names[key] for key in kept})
+        return with_unit_names(study_tree(found), self.unit_names)
+
+    @cached_property
+    def selection(self) -> xr.DataTree:
+        """What selects units: half A's rows, with all images of part train where there are some.
+
+        As `tree`, of which it is a part where half A was not evaluated again: where the study is of
+        train images in any case, or there are none.
+        """
+        if self.selection_paths:
+            return with_unit_names(read_study(self.selection_paths, _is_no_half), self.unit_names)
+        halves, found = layers(self.halves), {}
+        for name, data in layers(self.tree).items():
+            half = {str(key): halves[name][key].sel(half=HALVES[0], drop=True)
+                    for key in halves[name].data_vars}  # fmt: skip
+            found[name] = data[["mean", "variance", "status"]].assign(half)
+        return with_unit_names(study_tree(found), self.unit_names)
 
     @cached_property
     def index(self) -> str:
         """The index whose values are disjoint shares."""
         return main_index(self.tree)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What an analysis made, for another one that reads it.
+
+    Attributes:
+        analysis: its entry.
+        tables: paths, by name.
+        shards, layer_datasets: as of `Source`.
+        settings: of the analysis, completed.
+    """
+
+    analysis: Analysis
+    tables: Mapping[str, Path] = field(default_factory=dict)
+    shards: Mapping[str, Path] = field(default_factory=dict)
+    layer_datasets: Mapping[str, Path] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one of its tables."""
+        return read_table(self.tables[name], self.analysis.table(name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +133,24 @@ class Source:
         settings: of the analysis, completed.
         open_images: opens the images of the experiment, for analyses that read them.
         open_space: makes the space of a variable set by its name, with the images.
+        open_network: makes the network of the scope's model, or its untrained twin if asked to.
         sets: names of the experiment's variable sets.
         seed: of the experiment.
+        shards: folders of what the analysis' own jobs on the network wrote, by their names.
+        layer_datasets: of the analysis' own datasets of layers the paths, by layer.
+        results: what other analyses made that it reads, by their names.
     """
 
     studies: Sequence[Study]
     settings: Mapping[str, Any] = field(default_factory=dict)
     open_images: Callable[[], Any] | None = None
     open_space: Callable[[str, Any], Any] | None = None
+    open_network: Callable[[bool], Any] | None = None
     sets: Sequence[str] = ()
     seed: int = 1
+    shards: Mapping[str, Path] = field(default_factory=dict)
+    layer_datasets: Mapping[str, Path] = field(default_factory=dict)
+    results: Mapping[str, Result] = field(default_factory=dict)
 
     @property
     def study(self) -> Study:
@@ -109,3 +180,33 @@ class Source:
         if self.open_space is None:
             raise ValueError('the analysis opens a space, and "images" is not among what it reads')
         return self.open_space(variable_set, self.images)
+
+    def network(self, twin: bool = False) -> Any:
+        """Return the network, `variscope.responses.network.opened.Network`.
+
+        Args:
+            twin: the untrained one instead.
+
+        Raises:
+            ValueError: it is not among what the analysis reads, or there is no twin.
+        """
+        if self.open_network is None:
+            raise ValueError('the analysis opens it, and "network" is not among what it reads')
+        return self.open_network(twin)
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether there is an untrained twin."""
+        return any(study.twin is not None for study in self.studies)
+
+    def result(self, name: str) -> Result | None:
+        """Return what another analysis made; None where it is read only if it is on."""
+        return self.results.get(name)
+
+
+def _is_half(name: Hashable) -> bool:
+    return str(name).endswith(HALVES_SUFFIX)
+
+
+def _is_no_half(name: Hashable) -> bool:
+    return not _is_half(name)

@@ -12,6 +12,7 @@ from variscope.estimators.indices import (
     Indices,
     UnitIndices,
     aggregate_indices,
+    half_indices,
     join_units,
     unit_indices,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "deviations",
     "group_indices",
     "group_numerators",
+    "half_indices",
     "join",
     "join_units",
     "merge",

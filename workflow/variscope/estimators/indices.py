@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from variscope.estimators.guards import Mask, Terms, guarded
 from variscope.estimators.intervals import Array, Estimate, ratio, relative_error
 from variscope.estimators.moments import Moments, summed_over
-from variscope.vocabulary import CONSTANT, FINE, NOT_FINITE
+from variscope.vocabulary import CONSTANT, FINE, HALVES, NOT_FINITE
 
 # Rounding of float32: outputs that vary by less than a few units in the last place are constant.
 FLOAT32_ROUNDING = 2.0**-24
@@ -137,6 +137,33 @@ def _indices(moments: Moments, nonzero: Array, confidence_level: float) -> Indic
         guards[name] = guards[name] & lift
     with np.errstate(divide="ignore"):
         return Indices(estimates, guards, 1 / relative**2)
+
+
+def half_indices(moments: Moments, fine: Mask) -> dict[str, Array]:
+    """Estimate the indices of every unit from the even replicates alone, and from the odd ones.
+
+    The two share no rows, so that their errors are independent: what is selected on one can be
+    tested on the other.
+
+    Args:
+        moments: the sums of all replicates.
+        fine: units that are fine, ``(*unit)``.
+
+    Returns:
+        By name ``(half, variable, *unit)``; NaN where a unit is not fine or does not vary in a
+        half, for variables that never moved, and for a half without replicates.
+    """
+    halves = [moments.replicates % 2 == number for number in range(len(HALVES))]
+    moved = (moments.moved.sum(axis=0) > 0).reshape(-1, *(1,) * len(moments.unit))
+    found = {}
+    for name in moments.layout.indices:
+        numerator = moments.numerator(name)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratios = [
+                numerator[half].sum(axis=0) / moments.variance[half].sum(axis=0) for half in halves
+            ]
+        found[name] = np.stack([np.where(fine & moved, one, np.nan) for one in ratios])
+    return found
 
 
 def join_units(parts: Sequence[UnitIndices]) -> UnitIndices:

@@ -17,13 +17,14 @@ from variscope.estimators import (
     aggregate_indices,
     group_indices,
     group_numerators,
+    half_indices,
     join,
     join_units,
     summed_over,
     unit_indices,
 )
 from variscope.estimators.moments import with_float32_bits
-from variscope.vocabulary import FINE, FIRST, LONG_NAMES, STATUSES
+from variscope.vocabulary import FINE, FIRST, HALVES, LONG_NAMES, STATUSES
 
 
 def layer_dataset(
@@ -55,7 +56,8 @@ def layer_dataset(
 
     Returns:
         The dataset of contract 4.3: per unit ``S1``, ``ST``, ``shapley``, ``S2``, ``mean``,
-        ``variance``, ``status``, ``effective_blocks``; ``S1_sparse`` ... where a guard widened the
+        ``variance``, ``status``, ``effective_blocks``; ``S1_halves`` ... from the even and the odd
+        replicates, which share no rows; ``S1_sparse`` ... where a guard widened the
         interval (`variscope.estimators.guards`); ``moved``; the layer's aggregates ``S1_layer``
         ...; those of channels ``S1_channel`` ..., of tokens ``S1_token`` ... and of features
         ``S1_feature`` ..., the last over the patches alone where there are some; the sums of all
@@ -64,7 +66,7 @@ def layer_dataset(
         `variscope.difference` makes paired intervals; sums over groups, ``shapley_group`` ...; and
         the layer's aggregates from the first k replicates, ``S1_layer_by_replicates`` ....
     """
-    found, grouped, summed = [], [], []
+    found, grouped, summed, halved = [], [], [], []
     names = dict(groups or {})
     members = [[list(variables).index(name) for name in group] for group in names.values()]
     feature, at = None, 0
@@ -77,6 +79,7 @@ def layer_dataset(
         found.append(unit_indices(slab, confidence_level))
         fine = found[-1].status == FINE if among is None else among
         summed.append(summed_over(slab, fine))
+        halved.append(half_indices(slab, fine))
         if tuple(dims) == ("token", "feature"):
             # One token after another, so that the sums are the same whatever the slabs are.
             weighted = summed_over(slab, fine, keep=2).sums
@@ -94,6 +97,15 @@ def layer_dataset(
     for name, estimate in units.estimates.items():
         _add(data, name, LONG_NAMES[name], (FIRST[name], *dims), estimate)
         _add_guard(data, name, (FIRST[name], *dims), units.guards[name])
+    for name in layout.indices:
+        data[f"{name}_halves"] = _variable(
+            ("half", FIRST[name], *dims),
+            with_float32_bits(np.concatenate([half[name] for half in halved], axis=2))
+            if len(halved) > 1
+            else with_float32_bits(halved[0][name]),
+            f"{LONG_NAMES[name]} from half of the replicates: A the even, B the odd ones",
+            "1",
+        )
     data["mean"] = _variable(dims, units.mean, "mean of the unit", "output")
     data["variance"] = _variable(dims, units.variance, "variance of the unit", "output^2")
     data["status"] = _variable(
@@ -171,6 +183,7 @@ def layer_dataset(
         "pair": ("pair", np.array(pairs, dtype=object)),
         "replicate": ("replicate", leading.replicates),
         "replicates": ("replicates", used),
+        "half": ("half", np.array(list(HALVES), dtype=object)),
     }
     coordinates |= {dim: (dim, np.arange(n)) for dim, n in zip(dims, shape, strict=True)}
     if tokens:

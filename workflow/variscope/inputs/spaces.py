@@ -29,7 +29,7 @@ def make_space(
         UserError: an unknown augmentation, wrong bounds, or images that do not suit the variables.
 
     The auxiliary variables may be None: the usual ones, without class where it does not vary. Of
-    images without parts all are studied.
+    images without parts all are studied. With an entry ``hold`` all images are of that part.
     """
     for file in augmentation_files:
         augmentations.load_file(folder / file)
@@ -42,6 +42,7 @@ def make_space(
         apply=variable_set["apply"],
         apply_probability=variable_set["apply_probability"],
         part=PARTS[images.part[0]] if images.parts == "none" else variable_set["part"],
+        hold=variable_set.get("hold", ""),
     )
 
 

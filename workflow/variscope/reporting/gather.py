@@ -38,6 +38,7 @@ from variscope.reporting.model import (
     VariableRow,
 )
 from variscope.reporting.sheets import sheets_of
+from variscope.study.controls import selects
 from variscope.study.findings import Findings, FoundVariable
 from variscope.study.plan import MIB, Plan, StudyPlan
 from variscope.study.provenance import versions
@@ -80,7 +81,7 @@ def gather(
         digests: of the images and of the code.
         analyses: that are on, in the order of the page.
     """
-    plan = Plan.of(config, found, results)
+    plan = Plan.of(config, found, results, selects(analyses))
     level = f"{100 * config['confidence_level']:g} %"
     sections, appendix = [], []
     for analysis in analyses:
@@ -108,7 +109,7 @@ def gather(
                 memory_bytes=max(study.memory_mb.values()) * MIB,
                 shards=len(study.shards),
             )
-            for study in plan.studies
+            for study in plan.every
         ],
         timings=list(_timings(plan, results, analyses)),
         versions=versions(),

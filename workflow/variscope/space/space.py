@@ -106,6 +106,8 @@ class Space:
         size: (height, width) of the images: bounds of pixels scale with it.
         part: the part that images come from where it is not a variable.
         channels: of the images, 1 or 3.
+        hold: the part that all images come from although it may be a variable: what a variable
+            would alter is then the same in all rows, so that it is not varied.
     """
 
     augmentations: tuple[Augmentation, ...]
@@ -116,6 +118,7 @@ class Space:
     apply_probability: float = 0.5
     part: str = "valid"
     channels: int = 3
+    hold: str = ""
 
     def __post_init__(self) -> None:
         _check_names([a.name for a in self.augmentations], self.auxiliary)
@@ -202,20 +205,21 @@ class Space:
     def _images(self, columns: dict[str, NDArray[np.float64]], n: int) -> NDArray[np.int64]:
         zero = np.zeros(n)
         u = {name: columns[name][:, 0] if name in columns else zero for name in AUXILIARY[1:]}
-        if "part" in self.auxiliary:
+        if "part" in self.auxiliary and not self.hold:
             part = level(u["part"], len(PARTS))
         else:
-            part = np.full(n, PARTS.index(self.part))
+            part = np.full(n, PARTS.index(self.hold or self.part))
         if "class" in self.auxiliary:
             return self.index.of_class(part, level(u["class"], self.index.classes), u["image"])
         return self.index.of_part(part, u["image"])
 
     def _check_images(self) -> None:
-        parts = range(len(PARTS)) if "part" in self.auxiliary else [PARTS.index(self.part)]
+        varied = "part" in self.auxiliary and not self.hold
+        parts = range(len(PARTS)) if varied else [PARTS.index(self.hold or self.part)]
         for part in parts:
             counts = self.index.count[part]
             if counts.sum() == 0:
-                why = "part is a variable" if "part" in self.auxiliary else f"part is {self.part}"
+                why = "part is a variable" if varied else f"part is {self.hold or self.part}"
                 raise UserError(
                     f"auxiliary: {why}, but no image is of part {PARTS[part]}; "
                     "give images of that part, or leave it out"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 
 import xarray as xr
@@ -26,8 +26,12 @@ def write_dataset(path: Path, dataset: xr.Dataset) -> None:
         dataset.to_zarr(path, mode="w", encoding=encoding, zarr_format=3, consolidated=True)
 
 
-def read_dataset(path: Path) -> xr.Dataset:
-    """Read a dataset whole, each chunk checked.
+def read_dataset(path: Path, keep: Callable[[Hashable], bool] | None = None) -> xr.Dataset:
+    """Read a dataset, each chunk checked.
+
+    Args:
+        path: of the group.
+        keep: says of an array's name whether it is read; by default all are.
 
     Raises:
         UserError: a chunk is missing or damaged; its file is named.
@@ -37,19 +41,23 @@ def read_dataset(path: Path) -> xr.Dataset:
         chunked.check_complete(array)
     try:
         with xr.open_zarr(path) as dataset:
-            return dataset.load()
+            wanted = dataset if keep is None else dataset[[*filter(keep, dataset.data_vars)]]
+            return wanted.load()
     except Exception as error:
         for _, array in zarr.open_group(str(path), mode="r").arrays():
             chunked.name_damage(array, error)
         raise UserError(f"{path}: cannot be read ({error})") from error
 
 
-def read_study(indices: Path | str | Sequence[Path | str]) -> xr.DataTree:
+def read_study(
+    indices: Path | str | Sequence[Path | str], keep: Callable[[Hashable], bool] | None = None
+) -> xr.DataTree:
     """Read the layers of a study into a tree: one node per layer.
 
     Args:
         indices: the layers' groups, in the order of the tree; or their directory ``indices``, of
             which all layers are read, in the order of the network.
+        keep: says of an array's name whether it is read; by default all are.
 
     Raises:
         UserError: a chunk is missing or damaged; its file is named.
@@ -68,10 +76,10 @@ def read_study(indices: Path | str | Sequence[Path | str]) -> xr.DataTree:
         array([0.25, 0.5 ])
     """
     if isinstance(indices, (str, os.PathLike)):
-        read = [read_dataset(path) for path in sorted(Path(indices).glob("*.zarr"))]
+        read = [read_dataset(path, keep) for path in sorted(Path(indices).glob("*.zarr"))]
         read.sort(key=lambda dataset: int(dataset.attrs["layer_number"]))
     else:
-        read = [read_dataset(Path(path)) for path in indices]
+        read = [read_dataset(Path(path), keep) for path in indices]
     return study_tree({str(dataset.attrs["layer"]): dataset for dataset in read})
 
 

@@ -59,6 +59,27 @@ def complete_analyses(given: Any, folder: Path) -> dict[str, Any]:
         entry = from_file(str(name), folder / value["file"], value["file"])
         rest = {key: inner for key, inner in value.items() if key != "file"}
         found[str(name)] = {"file": value["file"]} | (_settings(entry, rest) or {})
+        entries = {**entries, str(name): entry}
+    return _with_what_they_read(found, entries, named)
+
+
+def _with_what_they_read(
+    found: dict[str, Any], entries: Mapping[str, Analysis], named: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Switch off what reads an analysis that is off, or refuse it where it is named."""
+    off = True
+    while off:  # what reads it in turn
+        off = False
+        for name, settings in found.items():
+            for other, optional in entries[name].others:
+                if settings is False or optional or found.get(other, False) is not False:
+                    continue
+                if named.get(name, False) is not False:
+                    raise UserError(
+                        f"analyses.{name}: it reads what {other} gives, which is off; allowed: "
+                        f"analyses.{other}: true beside it"
+                    )
+                found[name], off = False, True
     return found
 
 

@@ -17,6 +17,7 @@ from variscope.errors import UserError
 from variscope.indices.precision import Target, index_of
 from variscope.space.grouping import variable_groups
 from variscope.study.choosing import complete_analyses
+from variscope.study.controls import twins
 from variscope.study.schema import completed_by, config_schema, fill, in_order
 
 
@@ -59,6 +60,7 @@ def complete(config: Mapping[str, Any], folder: Path = Path(".")) -> dict[str, A
         except UserError as error:
             raise UserError(f"variable_sets.{name}.{error}") from error
     completed["analyses"] = complete_analyses(completed["analyses"], folder)
+    twins(completed)  # whose names are free
     return in_order(completed, schema)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from variscope.inputs.images import listing_digest
 from variscope.stores.atomic import new_file
 from variscope.study.choosing import Chosen, chosen
 from variscope.study.config import complete, groups_of
+from variscope.study.controls import selects, twins
 from variscope.study.digest import PACKAGE, code_digest, files_digest, value_digest
 from variscope.study.findings import Findings
 from variscope.study.forecast import forecast
@@ -96,7 +97,9 @@ class Experiment:
     @cached_property
     def plan(self) -> Plan:
         """What will run."""
-        return Plan.of(self.config, self.found, self.folder / "results" / self.config["experiment"])
+        results = self.folder / "results" / self.config["experiment"]
+        select = selects(one.analysis for one in self.analyses)
+        return Plan.of(self.config, self.found, results, select)
 
     @cached_property
     def analyses(self) -> tuple[Chosen, ...]:
@@ -115,15 +118,20 @@ class Experiment:
     def sweep(self) -> None:
         """Take away what killed jobs of an earlier run left, and no job will write again."""
         results = self.folder / "results" / self.config["experiment"]
-        for study in self.studies:
+        for study in self.plan.every:
             of_study = results / study.model / study.variable_set / study.design
             for store in ("activations", "moments"):
                 sweep(of_study / store, study.layer_groups)
 
     @property
     def studies(self) -> tuple[StudyPlan, ...]:
-        """All studies."""
+        """The studies that analyses are about: without their controls."""
         return self.plan.studies
+
+    @cached_property
+    def twins(self) -> dict[str, str]:
+        """The models that have an untrained twin, by the twins' names."""
+        return twins(self.config)
 
     @cached_property
     def dataset(self) -> dict[str, Any]:
@@ -148,12 +156,36 @@ class Experiment:
 
     def network(self, name: str) -> dict[str, Any]:
         """Return what a model's outputs depend on, whichever layers are chosen."""
-        chosen = ("layers", "axes", "softmax")
-        return {key: value for key, value in self.model(name).items() if key not in chosen}
+        if name in self.twins:
+            return {**self.network(self.twins[name]), "untrained": True}
+        others = ("layers", "axes", "softmax", "twin")
+        return {key: value for key, value in self.model(name).items() if key not in others}
+
+    def described_network(self, name: str, trained: str) -> dict[str, Any]:
+        """Return what `variscope.responses.network.opened.reopen_network` takes of a model.
+
+        Args:
+            name: of the model.
+            trained: the path of its state dict where it is trained here, or "".
+        """
+        found, summary = self.found.models[name], self.found.dataset.summary
+        twin = next((twin for twin, of in self.twins.items() if of == name), None)
+        return {
+            "name": name,
+            "model": self.network(name),
+            "twin": self.network(twin) if twin else None,
+            "layers": [layer.to_json() for layer in found.layers],
+            "trained": trained,
+            "classes": len(summary["classes"]),
+            "image_shape": [summary["channels"], *summary["size"]],
+            "answers": asdict(found.answers),
+            "precision": self.config["evaluation"]["precision"],
+            "seed": self.config["seed"],
+        }
 
     def position(self, model: str, layer: str) -> int:
         """Return where a layer stands in the network."""
-        return self.found.models[model].position(layer)
+        return self.found.models[self.twins.get(model, model)].position(layer)
 
     def measured(self, name: str) -> dict[str, Any]:
         """Say what of a model's answers is measured, and the sets where it is its agreement."""
@@ -163,7 +195,7 @@ class Experiment:
 
     def unit_names(self, name: str) -> dict[str, list[str]]:
         """Name the classes that a model's layer of scores stands for, by the layer."""
-        answers = self.found.models[name].answers
+        answers = self.found.models[self.twins.get(name, name)].answers
         if answers.scores is None or answers.names is None:
             return {}
         return {answers.scores: answers.names}
@@ -179,14 +211,19 @@ class Experiment:
             "files": files_digest([self.folder / file for file in files]),
         }
 
-    def recipe(self, model: str, variable_set: str) -> str:
+    def evaluated_set(self, study: StudyPlan) -> dict[str, Any]:
+        """Return what the space of a study depends on: its set, and a part that is held."""
+        held = {"hold": study.hold} if study.hold else {}
+        return {**self.variable_set(study.variable_set), **held}
+
+    def recipe(self, study: StudyPlan) -> str:
         """Digest all that the evaluation of a shard follows from, besides files and its name."""
         evaluation = self.config["evaluation"]
         return value_digest(
             {
                 "dataset": self.dataset,
-                "model": self.network(model),
-                "variable_set": self.variable_set(variable_set),
+                "model": self.network(study.model),
+                "variable_set": self.evaluated_set(study),
                 "evaluation": {key: evaluation[key] for key in EVALUATION},
                 "storage": self.config["storage"],
                 "code": evaluation_digest(self.config["storage"]),
@@ -204,9 +241,9 @@ class Experiment:
             "seed": self.config["seed"],
             "dataset": self.dataset,
             "model": self.network(model),
-            "variable_set": self.variable_set(variable_set),
+            "variable_set": self.evaluated_set(study),
             "design": {
-                "kind": design,
+                "kind": study.design_kind,
                 "blocks": study.blocks,
                 "replicates": study.replicates,
                 "precision": study.asked,
@@ -246,6 +283,7 @@ def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> Findings:
     key = value_digest(
         {
             "config": {k: _seen(k, v) for k, v in config.items() if k not in _UNSEEN},
+            "selects": selects(one.analysis for one in chosen(config["analyses"], folder)),
             "models": [model_files_digest(m, folder) for m in config["models"].values()],
             "augmentations": files_digest(
                 [p for a in config["augmentations"] if (p := folder / a).is_file()]

@@ -89,11 +89,19 @@ class FoundDesign:
 
 @dataclass(frozen=True)
 class FoundSet:
-    """A variable set: its variables, the auxiliary ones by name, and what each design asks."""
+    """A variable set: its variables, the auxiliary ones by name, and what each design asks.
+
+    Attributes:
+        variables, auxiliary: of the set.
+        designs: by kind.
+        selects: whether units can be selected on images of part train, and those are not what is
+            studied in any case.
+    """
 
     variables: tuple[FoundVariable, ...]
     auxiliary: tuple[str, ...]
     designs: Mapping[str, FoundDesign]
+    selects: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,7 @@ class Findings:
                 tuple(map(_variable, one["variables"])),
                 tuple(one["auxiliary"]),
                 {kind: FoundDesign(**design) for kind, design in one["designs"].items()},
+                one["selects"],
             )
             for name, one in found["variable_sets"].items()
         }

@@ -45,7 +45,7 @@ def forecast(
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     at_once = 1 if found.device.startswith("cuda") else max(1, (cores or 1) // threads)
     rates, seconds, most = [], 0.0, False
-    for study in plan.studies:
+    for study in plan.every:
         one, how = rate(study, found, results)
         rates.append(f"{_number(1 / one)} images a second of {_name(study)}, {how}")
         jobs = len(study.shards)
@@ -80,7 +80,7 @@ def rate(study: StudyPlan, found: Findings, results: Path) -> tuple[float, str]:
         seconds, evaluations = seconds + cost["seconds"], evaluations + cost["evaluations"]
     if evaluations:
         return seconds / evaluations, "as the last run went"
-    timed = found.models[study.model].seconds[study.variable_set]
+    timed = found.models[study.network_of].seconds[study.variable_set]
     return timed, "measured when this was planned"
 
 

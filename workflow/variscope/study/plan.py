@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,12 @@ from variscope.inputs.axes import Layer
 from variscope.responses.network.batches import batch_size_for, blocks_at_once
 from variscope.stores.sizes import CHUNK_BYTES
 from variscope.study.config import designs_of, groups_of, targets_of
+from variscope.study.controls import SELECTED_ON, SELECTION, twin_of, twins
 from variscope.study.findings import Findings
 from variscope.study.layer_groups import LayerGroup, plan_groups
 from variscope.study.rounds import sizes_of
 from variscope.study.sharding import Shard
+from variscope.vocabulary import HALVES
 
 MIB = 2**20
 GIB = 2**30
@@ -72,6 +75,10 @@ class StudyPlan:
         parameters: numbers that the network has.
         pixels: numbers of one image.
         largest_output: of a module of the network for one image.
+        network: the model that is evaluated, where this is the study of its untrained twin.
+        kind: of the design, where its folder is named otherwise.
+        hold: the part that all images are of, whatever varies.
+        stride: every so many replicates of the design are evaluated, beginning with the first.
     """
 
     model: str
@@ -95,6 +102,20 @@ class StudyPlan:
     parameters: int = 0
     pixels: int = 0
     largest_output: int = 0
+    network: str = ""
+    kind: str = ""
+    hold: str = ""
+    stride: int = 1
+
+    @property
+    def design_kind(self) -> str:
+        """The kind of its design."""
+        return self.kind or self.design
+
+    @property
+    def network_of(self) -> str:
+        """The model whose network it is, by its name in the configuration."""
+        return self.network or self.model
 
     @property
     def asked(self) -> dict[str, Any] | None:
@@ -275,45 +296,84 @@ class StudyPlan:
     @property
     def layout(self) -> Layout:
         """Return the layout of its sums."""
-        return Layout(self.design, len(self.variables))
+        return Layout(self.design_kind, len(self.variables))
 
 
 @dataclass(frozen=True)
 class Plan:
     """All studies of an experiment, and what an earlier one took (`published` of the settings).
 
-    Notes are what the preflight says of a model, by its name: its normalisation and whence.
+    Controls are the studies that others are held against (`variscope.study.controls`). Notes are
+    what the preflight says of a model, by its name: its normalisation and whence.
     """
 
     experiment: str
     studies: tuple[StudyPlan, ...]
     published: Mapping[str, Any]
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    controls: tuple[StudyPlan, ...] = ()
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], found: Findings, results: Path) -> Plan:
+    def of(
+        cls, config: Mapping[str, Any], found: Findings, results: Path, select: bool = False
+    ) -> Plan:
         """Plan a completed configuration with what the preflight found.
 
         Args:
             config: completed.
             found: by the preflight.
             results: the experiment's folder, whose shards are taken where they fit.
+            select: whether an analysis selects units, for which half A is evaluated again.
         """
+        designs = designs_of(config)
+        study = partial(_study, config, found, results)
+        controls = [
+            study(twin, variable_set, next(iter(designs)), network=model)
+            for twin, model in twins(config).items()
+            for variable_set in config["variable_sets"]
+        ]
+        controls += [
+            study(model, variable_set, next(iter(designs)), hold=SELECTED_ON)
+            for model in config["models"]
+            for variable_set in config["variable_sets"]
+            if select and found.variable_sets[variable_set].selects
+        ]
         return cls(
             config["experiment"],
             tuple(
-                _study(config, found, model, variable_set, design, sizes, results)
+                study(model, variable_set, design)
                 for model in config["models"]
                 for variable_set in config["variable_sets"]
-                for design, sizes in designs_of(config).items()
+                for design in designs
             ),
             config["published"],
             {name: found.models[name].notes for name in config["models"]},
+            tuple(controls),
         )
+
+    @property
+    def every(self) -> tuple[StudyPlan, ...]:
+        """All studies that are evaluated, controls among them."""
+        return (*self.studies, *self.controls)
+
+    def twin(self, study: StudyPlan) -> StudyPlan | None:
+        """Return the study of the untrained twin of a study's model, if there is one."""
+        return self._control(twin_of(study.model), study, study.design)
+
+    def selection(self, study: StudyPlan) -> StudyPlan | None:
+        """Return the study that selects units for a study, if it is evaluated."""
+        return self._control(study.model, study, SELECTION)
+
+    def _control(self, model: str, study: StudyPlan, design: str) -> StudyPlan | None:
+        wanted = (model, study.variable_set, design, study.design)
+        for one in self.controls:
+            if (one.model, one.variable_set, one.design, one.design_kind) == wanted:
+                return one
+        return None
 
     def study(self, model: str, variable_set: str, design: str) -> StudyPlan:
         """Return one study by its names."""
-        for study in self.studies:
+        for study in self.every:
             if (study.model, study.variable_set, study.design) == (model, variable_set, design):
                 return study
         raise KeyError((model, variable_set, design))
@@ -325,7 +385,7 @@ class Plan:
             folder: where results go.
             memory_gb: what one job may take.
         """
-        needed = sum(sum(study.disk.values()) for study in self.studies)
+        needed = sum(sum(study.disk.values()) for study in self.every)
         parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         free = shutil.disk_usage(parent).free
         # What an earlier run has written is both used and needed no more.
@@ -335,7 +395,7 @@ class Plan:
                 f"designs: the study needs up to {_size(needed)} of disk, and {_size(free)} are "
                 f"free at {parent}; fewer blocks or layers, or a results folder on a larger disk"
             )
-        for study in self.studies:
+        for study in self.every:
             for stage, megabytes in study.memory_mb.items():
                 if megabytes > memory_gb * 1024:
                     raise UserError(
@@ -348,7 +408,7 @@ class Plan:
     def table(self) -> list[dict[str, str]]:
         """Return one row per study, as text for people."""
         rows, source = [], self.published["source"]
-        for study in self.studies:
+        for study in self.every:
             about = "" if study.exact else "about "
             published = self.published["evaluations"].get(study.variable_set)
             rows.append(
@@ -390,14 +450,14 @@ class Plan:
             ]
         for model, notes in self.notes.items():
             lines += ["", f"model {model}", *(f"  {note}" for note in notes)]
-        evaluations = sum(len(study.layer_groups) * study.evaluations for study in self.studies)
-        disk = sum(sum(study.disk.values()) for study in self.studies)
+        evaluations = sum(len(study.layer_groups) * study.evaluations for study in self.every)
+        disk = sum(sum(study.disk.values()) for study in self.every)
         jobs = {
-            "evaluate": sum(len(study.shards) for study in self.studies),
+            "evaluate": sum(len(study.shards) for study in self.every),
             "moments": sum(
-                len(study.shards) for study in self.studies if study.storage == "activations"
+                len(study.shards) for study in self.every if study.storage == "activations"
             ),
-            "indices": sum(len(study.layers) for study in self.studies),
+            "indices": sum(len(study.layers) for study in self.every),
         }
         parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         lines += [
@@ -420,36 +480,43 @@ class Plan:
 def _study(
     config: Mapping[str, Any],
     found: Findings,
+    results: Path,
     model: str,
     variable_set: str,
-    design: str,
-    sizes: Mapping[str, int],
-    results: Path,
+    kind: str,
+    *,
+    network: str = "",
+    hold: str = "",
 ) -> StudyPlan:
-    layers = found.models[model].layers
+    of_network = found.models[network or model]
     space = found.variable_sets[variable_set]
-    counted = space.designs[design]
+    counted, sizes = space.designs[kind], designs_of(config)[kind]
     rows = counted.rows_per_block
     batch_size, per_pass = (config["evaluation"][key] for key in ("batch_size", "layers_per_pass"))
-    target = targets_of(config).get(design)
-    in_rounds = sizes_of(sizes["blocks"], sizes["replicates"], target)
+    # Controls do not grow: they are of the rows of the first round.
+    target = None if network or hold else targets_of(config).get(kind)
+    design, stride = (SELECTION, len(HALVES)) if hold else (kind, 1)
+    in_rounds = tuple(
+        of_replicates[::stride]
+        for of_replicates in sizes_of(sizes["blocks"], sizes["replicates"], target)
+    )
     times = sum(in_rounds[-1]) / sizes["blocks"]
     return StudyPlan(
         model,
         variable_set,
         design,
         tuple(variable.name for variable in space.variables),
-        layers,
-        sizes["blocks"],
-        sizes["replicates"],
+        of_network.layers,
+        sum(in_rounds[0]),
+        len(in_rounds[0]),
         rows,
         round(counted.evaluations * times),
         counted.exact and times == 1,
         None if batch_size == "auto" else batch_size,
         found.device,
-        found.models[model].outputs,
+        of_network.outputs,
         plan_groups(
-            layers,
+            of_network.layers,
             None if per_pass == "all" else per_pass,
             results / model / variable_set / design / config["storage"],
             in_rounds,
@@ -459,9 +526,13 @@ def _study(
         config["storage"],
         target,
         tuple(groups_of(config["variable_sets"][variable_set])),
-        found.models[model].parameters,
+        of_network.parameters,
         found.dataset.summary["channels"] * prod(found.dataset.summary["size"]),
-        found.models[model].largest_output,
+        of_network.largest_output,
+        network,
+        kind if design != kind else "",
+        hold,
+        stride,
     )
 
 

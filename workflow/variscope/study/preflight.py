@@ -18,7 +18,9 @@ from typing import Any
 
 from variscope.errors import UserError
 from variscope.inputs.axes import KINDS, Layer
+from variscope.study.choosing import chosen
 from variscope.study.config import designs_of
+from variscope.study.controls import SELECTED_ON, selects
 from variscope.study.findings import (
     Findings,
     FoundBounds,
@@ -56,7 +58,8 @@ def preflight(config: Mapping[str, Any], folder: Path) -> Findings:
         from variscope.responses.network.compiled import check_compiling
 
         check_compiling(device)
-    dataset = dataset_settings(config, folder)
+    analyses = [one.analysis for one in chosen(config["analyses"], folder)]
+    dataset = dataset_settings(config, folder, selects(analyses))
     images = open_images(dataset, seed=config["seed"], folder=folder)
     with _naming("augmentations"):
         for file in config["augmentations"]:
@@ -109,7 +112,19 @@ def _space(
         kind: _count(space, kind, sizes, config["seed"])
         for kind, sizes in designs_of(config).items()
     }
-    return FoundSet(tuple(variables), tuple(space.auxiliary), designs), space
+    selectable = _holds_train(space)
+    return FoundSet(tuple(variables), tuple(space.auxiliary), designs, selectable), space
+
+
+def _holds_train(space: Any) -> bool:
+    """Say whether a set can be studied on images of part train alone, and is not already."""
+    if "part" not in space.auxiliary and space.part == SELECTED_ON:
+        return False
+    try:
+        replace(space, hold=SELECTED_ON)
+    except UserError:
+        return False
+    return True
 
 
 def _count(space: Any, kind: str, sizes: Mapping[str, int], seed: int) -> FoundDesign:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from variscope.analyses.registry import Analysis, built_in, from_file
-from variscope.analyses.source import Source, Study
+from variscope.analyses.source import Result, Source, Study
 
 
-def find(analysis: dict[str, str]) -> Analysis:
+def find(analysis: Mapping[str, str]) -> Analysis:
     """Return the entry that a rule names: ``name``, and ``file`` of a user's."""
     if analysis["file"]:
         return from_file(analysis["name"], Path(analysis["file"]))
@@ -22,27 +23,69 @@ def open_source(analysis: Analysis, params: Any, given: Any) -> Source:
 
     Args:
         analysis: its entry.
-        params: of the job: ``settings``, ``studies`` (a mapping with ``paths`` for each) and, for
-            an analysis that reads images, ``dataset``, ``variable_sets`` and ``seed``.
-        given: the job's input, ``images`` among it for such an analysis.
+        params: of the job: ``settings``, ``seed``, ``studies`` (a mapping with ``paths`` for each),
+            ``made``, what its own earlier steps made (``shards`` and ``layer_datasets``, paths by
+            name), ``others``, what other analyses made; for an analysis that opens images
+            ``dataset`` and ``variable_sets``; where the network is run ``network`` and ``running``,
+            what `variscope.responses.network.opened.reopen_network` takes.
+        given: the job's input, ``images`` among it for an analysis that opens them.
     """
-    studies = [
-        Study(**{**study, "paths": tuple(map(Path, study["paths"]))}) for study in params.studies
-    ]
-    if "images" not in analysis.reads:
-        return Source(studies=studies, settings=params.settings)
-    from variscope.inputs.images import reopen_images
+    opened: dict[str, Any] = {}
+    if analysis.opens_images:
+        from variscope.inputs.images import reopen_images
+
+        opened = {
+            "open_images": partial(reopen_images, params.dataset, given.images, Path.cwd()),
+            "open_space": partial(_space, params.variable_sets),
+            "sets": list(params.variable_sets),
+        }
+    if params.get("network"):
+        opened["open_network"] = partial(_network, params)
+    return Source(
+        studies=[study_from(study) for study in params.studies],
+        settings=params.settings,
+        seed=params.seed,
+        shards=_paths(params.made["shards"]),
+        layer_datasets=_paths(params.made["layer_datasets"]),
+        results={name: _result(result) for name, result in params.others.items()},
+        **opened,
+    )
+
+
+def study_from(study: Mapping[str, Any]) -> Study:
+    """Return a study as a rule's params have it."""
+    return Study(
+        **{
+            **study,
+            "paths": tuple(map(Path, study["paths"])),
+            "selection_paths": tuple(map(Path, study["selection_paths"])),
+            "twin": study_from(study["twin"]) if study["twin"] else None,
+        }
+    )
+
+
+def _result(result: Mapping[str, Any]) -> Result:
+    return Result(
+        analysis=find(result["analysis"]),
+        tables=_paths(result["tables"]),
+        shards=_paths(result["shards"]),
+        layer_datasets=_paths(result["layer_datasets"]),
+        settings=result["settings"],
+    )
+
+
+def _paths(texts: Mapping[str, str]) -> dict[str, Path]:
+    return {name: Path(path) for name, path in texts.items()}
+
+
+def _space(variable_sets: Mapping[str, Any], name: str, images: Any) -> Any:
     from variscope.inputs.spaces import make_space
 
-    def open_space(name: str, images: Any) -> Any:
-        entry = params.variable_sets[name]
-        return make_space(entry, images, entry["augmentations"], Path.cwd())
+    entry = variable_sets[name]
+    return make_space(entry, images, entry["augmentations"], Path.cwd())
 
-    return Source(
-        studies=studies,
-        settings=params.settings,
-        open_images=partial(reopen_images, params.dataset, given.images, Path.cwd()),
-        open_space=open_space,
-        sets=list(params.variable_sets),
-        seed=params.dataset["seed"],
-    )
+
+def _network(params: Any, twin: bool) -> Any:
+    from variscope.responses.network.opened import reopen_network
+
+    return reopen_network(params.network, params.running, Path.cwd(), twin=twin)

@@ -177,8 +177,8 @@ def compute(source):
         (("def compute", "def count"), "there is no function compute, which its entry promises"),
         (("ANALYSIS =", "ENTRY ="), "defines no ANALYSIS"),
         (
-            ('title="My own"', 'title="My own", reads=("network",)'),
-            "reads: found 'network'; allowed",
+            ('title="My own"', 'title="My own", reads=("weights",)'),
+            "reads: found 'weights'; allowed",
         ),
         (('title="T"', 'title="T", grid=("layer", "n")'), "table t has no column 'n'"),
         (("return {}", "return {"), r"cannot be run \(SyntaxError"),

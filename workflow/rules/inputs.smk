@@ -46,7 +46,7 @@ rule train:
         model=lambda wildcards: {
             key: value
             for key, value in EXPERIMENT.model(wildcards.model).items()
-            if key not in ("layers", "axes", "softmax", "memory")
+            if key not in ("layers", "axes", "softmax", "memory", "twin")
         },
         training=EXPERIMENT.config["training"],
         # Apart from what follows from resources, in which Snakemake looks for no changes.
@@ -79,7 +79,7 @@ rule accuracy:
         model=lambda wildcards: {
             key: value
             for key, value in EXPERIMENT.model(wildcards.model).items()
-            if key not in ("layers", "axes", "softmax", "memory")
+            if key not in ("layers", "axes", "softmax", "memory", "twin")
         },
         measured=lambda wildcards: EXPERIMENT.measured(wildcards.model)["measured"],
         variable_sets=lambda wildcards: EXPERIMENT.measured(wildcards.model)[

@@ -44,51 +44,63 @@ def resamples(truth: np.ndarray, noise: float, draws: int, seed: int) -> tuple[n
     return found, found + noise * rng.normal(size=(draws, *truth.shape))
 
 
+def distances(found: np.ndarray) -> np.ndarray:
+    return profiles.distances(profiles.rank_correlations(found))
+
+
 def clusters(found: np.ndarray, drawn: np.ndarray) -> tuple[profiles.Tree, profiles.Stability]:
-    made = profiles.tree(profiles.distances(profiles.rank_correlations(found)))
-    again = np.stack(
-        [
-            profiles.tree(profiles.distances(profiles.rank_correlations(one))).members
-            for one in drawn
-        ]
-    )
+    made = profiles.tree(distances(found))
+    again = np.stack([profiles.tree(distances(one)).members for one in drawn])
     return made, profiles.stability(made.members, again, generator(1, "stability"))
 
 
 def test_built_clusters_return_and_are_stable():
     rng = np.random.default_rng(4)
-    centres = rng.normal(size=(3, 17))
     group = np.repeat([0, 1, 2], 4)
-    made, found = clusters(*resamples(centres[group], 0.3, 100, seed=5))
-    assert made.cophenetic > 0.9
+    estimate, drawn = resamples(rng.normal(size=(3, 17))[group], 0.3, 100, seed=5)
+    made, found = clusters(estimate, drawn)
+    assert profiles.cophenetic(made, distances(estimate)) > 0.9
     for number in range(3):
-        wanted = group == number
-        (place,) = np.flatnonzero((made.members == wanted).all(axis=1))
+        (place,) = np.flatnonzero((made.members == (group == number)).all(axis=1))
         assert found.stable[place] and found.jaccard[place] > 0.9 > 0.5 > found.chance[place]
 
 
-def test_noise_has_no_stable_cluster_though_resamples_share_the_estimates_noise():
-    stable, naive = 0, 0
+def test_noise_has_clusters_but_no_stable_ones_though_resamples_share_the_estimates_noise():
+    stable, named = 0, 0
     for seed in range(10):
         made, found = clusters(*resamples(np.zeros((12, 17)), 1.0, 60, seed=seed))
         stable += int(found.stable.sum())
-        naive += int((found.p < profiles.ALPHA).sum())
-    # Permuted labels alone would name clusters of noise: a resample holds the estimate's own noise.
-    assert stable == 0 and naive > 10
+        named += len(made.members)
+    # Naively each of the tree's clusters would be a finding.
+    assert stable == 0 and named == 100
 
 
 def test_chance_is_what_a_clusters_size_alone_gives():
-    members = np.zeros((1, 8), dtype=bool)
-    members[0, :7] = True
-    found = profiles.stability(members, members[None], generator(2), permutations=399)
-    assert found.jaccard[0] == 1.0
-    # A permutation moves the one that is left out: with 1/8 the same set, else 6 of 8.
-    assert found.chance[0] == pytest.approx(1 / 8 + 7 / 8 * 6 / 8, abs=0.02)
-    assert found.p[0] == pytest.approx(1 / 8, abs=0.04) and not found.stable[0]
+    # Of 8 items 7, in resamples with another one left out: 6 of 8 are in both, whatever it means.
+    first, second = np.ones((2, 1, 8), dtype=bool)
+    first[0, 0] = second[0, 1] = False
+    found = profiles.stability(first, second[None], generator(2))
+    assert found.jaccard[0] == 0.75 and not found.stable[0]
+    assert found.chance[0] == pytest.approx(1 / 8 + 7 / 8 * 6 / 8, abs=0.04)
+
+
+def test_the_trees_distances_are_those_of_scipy():
+    rng = np.random.default_rng(6)
+    distance = distances(rng.normal(size=(9, 17)))
+    made = profiles.tree(distance)
+    heights, members = made.linkage[:, 2], [*made.members, np.ones(9, dtype=bool)]
+    along = np.zeros((9, 9))
+    for height, inside in zip(heights[::-1], members[::-1], strict=True):  # the closest last
+        along[np.ix_(inside, inside)] = height
+    upper = np.triu_indices(9, 1)
+    expected = np.corrcoef(distance[upper], along[upper])[0, 1]
+    assert profiles.cophenetic(made, distance) == pytest.approx(expected)
 
 
 def test_two_items_have_a_tree_without_clusters():
     made = profiles.tree(np.array([[0.0, 0.4], [0.4, 0.0]]))
-    assert made.members.shape == (0, 2) and np.isnan(made.cophenetic)
+    assert made.members.shape == (0, 2) and np.isnan(
+        profiles.cophenetic(made, distances(np.eye(2, 3)))
+    )
     found = profiles.stability(made.members, np.zeros((3, 0, 2), dtype=bool), generator(1))
     assert found.jaccard.shape == (0,)

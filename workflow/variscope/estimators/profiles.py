@@ -3,8 +3,9 @@
 A profile is a row of outcomes over settings. Two profiles are alike as their Spearman correlation
 says; clusters are those of average linkage. Clusters are always found, in noise as well: a cluster
 counts as stable where resampling the images gives it back (Hennig 2007, Comput. Stat. Data Anal.
-52: 258-271: a mean Jaccard overlap of 0.75 or more) more often than trees with permuted labels do,
-since a cluster of nearly everything overlaps with the next one whatever it holds.
+52: 258-271: a mean Jaccard overlap of 0.75 or more). A cluster of nearly everything overlaps with
+the next one whatever it holds, so the overlap must lie at least half of the way from that of
+permuted labels to 1 as well.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from scipy.cluster.hierarchy import cophenet, linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
-from variscope.estimators.resampling import permutation_p
-
 STABLE = 0.75  # mean Jaccard overlap
-ALPHA = 0.05
+BEYOND_CHANCE = 0.5  # of the way from chance to 1
+PERMUTATIONS = 50  # of labels: their mean is all that is taken
 
 Array = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -69,14 +69,11 @@ class Tree(NamedTuple):
         members: which items each of its clusters holds, ``(cluster, item)``; the last, that of all
             items, is left out, and single items are none.
         heights: at which each of these clusters is closed, ``(cluster,)``.
-        cophenetic: correlation of the distances with those along the tree; NaN with fewer than
-            three items, or equal distances.
     """
 
     linkage: Array
     members: Marks
     heights: Array
-    cophenetic: float
 
 
 def tree(distance: Array) -> Tree:
@@ -86,21 +83,24 @@ def tree(distance: Array) -> Tree:
         distance: ``(item, item)``, of two items at least, in an order that the data do not choose:
             ties are closed in the order of the items.
     """
-    condensed = squareform(distance, checks=False)
-    joined = linkage(condensed, method="average")
+    joined = linkage(squareform(distance, checks=False), method="average")
     count = len(distance)
     members = np.zeros((2 * count - 1, count), dtype=bool)
     members[np.arange(count), np.arange(count)] = True
     for k, (first, second) in enumerate(joined[:, :2].astype(int)):
         members[count + k] = members[first] | members[second]
-    along = cophenet(joined)
-    defined = count > 2 and np.ptp(condensed) > 0 and np.ptp(along) > 0
-    return Tree(
-        joined,
-        members[count:-1],
-        joined[:-1, 2],
-        float(np.corrcoef(condensed, along)[0, 1]) if defined else np.nan,
-    )
+    return Tree(joined, members[count:-1], joined[:-1, 2])
+
+
+def cophenetic(made: Tree, distance: Array) -> float:
+    """Return the correlation of distances with those along their tree.
+
+    NaN with fewer than three items, or where all distances are equal.
+    """
+    condensed, along = squareform(distance, checks=False), cophenet(made.linkage)
+    if len(distance) < 3 or np.ptp(condensed) == 0 or np.ptp(along) == 0:
+        return np.nan
+    return float(np.corrcoef(condensed, along)[0, 1])
 
 
 def overlaps(members: Marks, others: Marks) -> Array:
@@ -125,30 +125,26 @@ class Stability(NamedTuple):
     Attributes:
         jaccard: mean overlap with the most similar cluster of each resample, ``(cluster,)``.
         chance: the same where the resamples' labels are permuted, ``(cluster,)``.
-        p: that permuted labels overlap as much, (b + 1) / (B + 1), ``(cluster,)``.
-        stable: ``jaccard`` is 0.75 at least, and ``p`` below 0.05, ``(cluster,)``.
+        stable: ``jaccard`` is 0.75 at least, and half of the way from ``chance`` to 1,
+            ``(cluster,)``.
     """
 
     jaccard: Array
     chance: Array
-    p: Array
     stable: Marks
 
 
-def stability(
-    members: Marks, resampled: Marks, rng: np.random.Generator, permutations: int = 199
-) -> Stability:
+def stability(members: Marks, resampled: Marks, rng: np.random.Generator) -> Stability:
     """Return how stable clusters are.
 
     Args:
         members: of the clusters, ``(cluster, item)``.
         resampled: of each resample's clusters, ``(resample, cluster, item)``.
-        rng: what permutes.
-        permutations: B.
+        rng: what permutes labels.
     """
     jaccard = overlaps(members, resampled).mean(axis=0)
-    count = members.shape[1]
-    orders = rng.permuted(np.tile(np.arange(count), (permutations, 1)), axis=1)
-    null = np.stack([overlaps(members[:, order], resampled).mean(axis=0) for order in orders])
-    p = permutation_p(jaccard, null)
-    return Stability(jaccard, null.mean(axis=0), p, (jaccard >= STABLE) & (p < ALPHA))
+    orders = rng.permuted(np.tile(np.arange(members.shape[1]), (PERMUTATIONS, 1)), axis=1)
+    null = [overlaps(members[:, order], resampled).mean(axis=0) for order in orders]
+    chance = np.mean(null, axis=0)
+    beyond = jaccard >= chance + BEYOND_CHANCE * (1 - chance)
+    return Stability(jaccard, chance, (jaccard >= STABLE) & beyond)

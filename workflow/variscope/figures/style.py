@@ -99,6 +99,11 @@ def quantity_colormap() -> Colormap:
     return matplotlib.colormaps["viridis"].with_extremes(bad=(0, 0, 0, 0))
 
 
+def change_colormap() -> Colormap:
+    """Return the colour map of changes and correlations, which have a middle at 0."""
+    return matplotlib.colormaps["PuOr_r"].with_extremes(bad=(0, 0, 0, 0))
+
+
 def hatch_ground(ax: Axes) -> None:
     """Hatch what lies behind an image, so that undefined pixels are seen as such."""
     ax.patch.set_facecolor(UNDEFINED_FACE)
@@ -123,6 +128,14 @@ def new_figure(
     """
     layout: Literal["constrained"] | None = "constrained" if constrained else None
     return Figure(figsize=figsize or (WIDTH, height), layout=layout, facecolor="white")
+
+
+def nothing_to_show(title: str, why: str) -> Figure:
+    """Return a picture that says why there is nothing to see."""
+    figure = new_figure(0.9, constrained=False)
+    set_title(figure, title, height=0.06)
+    figure.text(0.01, 0.35, why, fontsize=SMALL)
+    return figure
 
 
 def axes_or_new(

@@ -116,6 +116,7 @@ def dataset(
     if star:
         del values["shapley"]
     half = {"S1": 0.04, "ST": 0.03, "shapley": 0.02}
+    half_errors = np.random.default_rng([seed, 1])
     pairs = list(itertools.combinations(range(count), 2))
     pair_names = [f"{variables[i]}:{variables[j]}" for i, j in pairs]
     second = np.stack([0.3 * share[i] * share[j] for i, j in pairs]) if pairs else None
@@ -132,6 +133,11 @@ def dataset(
     steps = np.arange(2, replicates + 1)
     for name, value in values.items():
         add(name, ("variable", *unit_dims), np.where(status, np.nan, value), half[name])
+        error = half_errors.normal(0, 0.2, (2, *value.shape)) * value
+        arrays[f"{name}_halves"] = (
+            ("half", "variable", *unit_dims),
+            np.where(status, np.nan, value + error - error.mean(axis=0)),
+        )
         layer_value = (value * weights).sum(axis=axes)
         add(f"{name}_layer", ("variable",), layer_value, half[name] / 2)
         arrays[f"numerator_{name}_layer"] = (
@@ -167,6 +173,7 @@ def dataset(
     arrays["status"] = (unit_dims, status)
     coords: dict[str, object] = {"variable": list(variables), "replicates": steps}
     coords["replicate"] = np.arange(replicates)
+    coords["half"] = ["A", "B"]
     if second is not None:
         coords["pair"] = pair_names
     result = _with_groups(xr.Dataset(arrays, coords=coords))

@@ -42,10 +42,18 @@ def degenerate() -> dict[str, xr.DataTree]:
 
 def source(entry: Analysis, tree: xr.DataTree) -> Source:
     """What an analysis is made from, of two studies where its scope is wider than one."""
+    settings = {key: setting["default"] for key, setting in entry.settings.items()}
     if entry.scope == "study":
-        return synthetic.source(tree)
-    studies = [Study.of(tree, model=name, variable_set="spatial") for name in ("a", "b")]
-    return Source(studies=studies[: 1 if entry.scope == "set" else 2])
+        return synthetic.source(tree, **settings)
+    names = {"set": ["a"], "model": ["a", "a"], "experiment": ["a", "b"]}[entry.scope]
+    sets = ["spatial", "color"] if entry.scope == "model" else ["spatial", "spatial"]
+    return Source(
+        studies=[
+            Study.of(tree, model=name, variable_set=of)
+            for name, of in zip(names, sets, strict=False)
+        ],
+        settings=settings,
+    )
 
 
 def drawn(entry: Analysis, made: Source) -> list[tuple[Picture, Figure | None]]:

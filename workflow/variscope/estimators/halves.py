@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Places = NDArray[np.intp]
 Method = Literal["spearman", "pearson"]
 
 # Below it, what is divided by the reliabilities is mostly noise.
@@ -39,43 +40,45 @@ class Maps:
         method: ranks (``"spearman"``), or the values themselves (``"pearson"``).
 
     A channel that is undefined in one series is left out at that pixel in all, so that each
-    correlation at a pixel is over the same channels; a series that is defined nowhere is no reason
-    to leave out channels, and has no correlations.
+    correlation at a pixel is over the same channels; a series that is defined nowhere at a pixel is
+    no reason to leave out channels there, and has no correlation.
     """
 
     values: Array
     method: Method = "spearman"
 
     @cached_property
-    def defined(self) -> NDArray[np.bool_]:
-        """Which channels count at each pixel, ``(pixel, channel)``."""
-        finite = np.isfinite(self.values)
-        return np.asarray(finite[self._known].all(axis=0))
+    def _finite(self) -> NDArray[np.bool_]:
+        return np.isfinite(self.values)
 
     @cached_property
     def _known(self) -> NDArray[np.bool_]:
-        """Which series are defined anywhere, ``(series,)``."""
-        return np.asarray(np.isfinite(self.values).any(axis=(1, 2)))
+        """Whether a series is defined in any channel of a pixel, ``(series, pixel)``."""
+        return np.asarray(self._finite.any(axis=-1))
 
     @cached_property
-    def _sorted(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    def defined(self) -> NDArray[np.bool_]:
+        """Which channels count at each pixel, ``(pixel, channel)``."""
+        known = self._known
+        missing = (known[..., None] & ~self._finite).any(axis=0)
+        return np.asarray(~missing & np.any(known, axis=0, keepdims=True).T)
+
+    @cached_property
+    def _sorted(self) -> tuple[Places, Places, Places]:
         """Return the order of the channels, and where the ties of each begin and end in it."""
         values = np.where(self.defined, self.values, np.inf)
-        order = np.argsort(values, axis=-1, kind="stable")
+        order = np.argsort(values, axis=-1)
         ordered = np.take_along_axis(values, order, axis=-1)
         starts = np.ones(ordered.shape, dtype=bool)
         starts[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
-        ends = np.roll(starts, -1, axis=-1)
-        place = np.arange(ordered.shape[-1])
+        place = np.broadcast_to(np.arange(ordered.shape[-1]), ordered.shape)
+        if starts.all():
+            first = _scattered(place, order)
+            return order, first, first + 1
         first = np.maximum.accumulate(np.where(starts, place, 0), axis=-1)
-        last = np.where(ends, place + 1, place[-1] + 1)
+        last = np.where(np.roll(starts, -1, axis=-1), place + 1, ordered.shape[-1])
         last = np.minimum.accumulate(last[..., ::-1], axis=-1)[..., ::-1]
-        back = np.argsort(order, axis=-1, kind="stable")
-        return (
-            order,
-            np.take_along_axis(first, back, axis=-1),
-            np.take_along_axis(last, back, axis=-1),
-        )
+        return order, _scattered(first, order), _scattered(last, order)
 
     def ranks(self, weights: Array | None = None) -> Array:
         """Return mid-ranks ``(series, pixel, channel)``, each channel counted `weights` times.
@@ -85,11 +88,13 @@ class Maps:
                 once. Ranks are those of the resample, with ties at their mean.
         """
         order, first, last = self._sorted
-        counted = self.defined * (1.0 if weights is None else weights)
-        ordered = np.take_along_axis(np.broadcast_to(counted, order.shape), order, axis=-1)
+        if weights is None and self.defined.all():
+            return np.asarray((first + last) / 2 + 0.5, dtype=np.float64)
+        counted = np.broadcast_to(self._counted(weights), order.shape)
         below = np.zeros((*order.shape[:-1], order.shape[-1] + 1))
-        np.cumsum(ordered, axis=-1, out=below[..., 1:])
-        both = np.take_along_axis(below, first, -1) + np.take_along_axis(below, last, -1)
+        np.cumsum(np.take_along_axis(counted, order, axis=-1), axis=-1, out=below[..., 1:])
+        both = np.take_along_axis(below, first, axis=-1)
+        both += np.take_along_axis(below, last, axis=-1)
         return both / 2 + 0.5
 
     def scores(self, weights: Array | None = None) -> Array:
@@ -101,29 +106,33 @@ class Maps:
         Args:
             weights: as of `ranks`.
         """
-        counted = self.defined * (1.0 if weights is None else weights)
+        counted = self._counted(weights)
+        number = counted.sum(axis=-1)
         if self.method == "spearman":
             values = self.ranks(weights)
         else:
-            values = np.where(self.defined, self.values, 0.0)
-        number = counted.sum(axis=-1, keepdims=True)
+            values = np.where(self.defined, self.values, 0.0).astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = (counted * values).sum(axis=-1, keepdims=True) / number
-            centred = np.sqrt(counted) * (values - mean)
-            norm = np.sqrt((centred**2).sum(axis=-1, keepdims=True))
+            mean = np.einsum("spc,pc->sp", values, counted) / number
+            values -= mean[..., None]
+            values *= np.sqrt(counted)
+            norm = np.sqrt(np.einsum("spc,spc->sp", values, values))
             # Differences that rounding alone makes are none.
-            size = np.sqrt((counted * values**2).sum(axis=-1, keepdims=True))
-            usable = (norm > 1e-12 * size) & (self.defined.sum(-1, keepdims=True) >= 3)
-            return np.where(usable & self._known[:, None, None], centred / norm, np.nan)
+            usable = norm > 1e-12 * np.sqrt(number) * np.abs(mean)
+            usable &= (self.defined.sum(axis=-1) >= 3) & self._known
+            values /= np.where(usable, norm, np.nan)[..., None]
+        return np.asarray(values, dtype=np.float64)
 
-    def take(self, channels: NDArray[np.intp]) -> Maps:
-        """Return maps whose channels are exchanged, of each series in an order of its own.
+    def _counted(self, weights: Array | None) -> Array:
+        """Return how often each channel counts at each pixel, ``(pixel, channel)``."""
+        return np.asarray(self.defined * (1.0 if weights is None else weights), dtype=np.float64)
 
-        Args:
-            channels: ``(series, channel)``.
-        """
-        moved = np.take_along_axis(self.values, channels[:, None, :], axis=-1)
-        return Maps(moved, self.method)
+
+def _scattered(values: Places, order: Places) -> Places:
+    """Return what stands in an order along the last axis at the places that it came from."""
+    found = np.empty(order.shape, dtype=np.intp)
+    np.put_along_axis(found, order, values, axis=-1)
+    return found
 
 
 class CrossHalf(NamedTuple):
@@ -161,14 +170,23 @@ def mean_correlations(first: Array, second: Array) -> Array:
 def cross_half(half_a: Array, half_b: Array, least: float = LEAST_RELIABILITY) -> CrossHalf:
     """Correlate all series across halves, and correct for what noise takes away.
 
-    The correction divides means over pixels, not pixel by pixel: a reliability of a dozen channels
-    at one pixel is noise itself.
-
     Args:
         half_a, half_b: `Maps.scores` of the same series from the halves of the replicates.
         least: reliability below which there is no corrected correlation.
     """
-    between = mean_correlations(half_a, half_b)
+    return corrected(mean_correlations(half_a, half_b), least)
+
+
+def corrected(between: Array, least: float = LEAST_RELIABILITY) -> CrossHalf:
+    """Correct correlations between two halves for what noise takes away.
+
+    The correction divides means over pixels, not pixel by pixel: a reliability of a dozen channels
+    at one pixel is noise itself.
+
+    Args:
+        between: of each series of half A with each of half B, ``(series, series)``.
+        least: reliability below which there is no corrected correlation.
+    """
     cross, reliability = (between + between.T) / 2, np.diagonal(between).copy()
     usable = np.where(reliability >= least, reliability, np.nan)
     return CrossHalf(cross, reliability, cross / np.sqrt(np.outer(usable, usable)))
@@ -186,13 +204,12 @@ def reliabilities(half_a: Array, half_b: Array, method: Method = "spearman") -> 
     return np.diagonal(both).copy()
 
 
-def resampled(
-    halves: Maps, draws: int, generator: np.random.Generator
-) -> tuple[Array, NDArray[np.float64]]:
-    """Correlate across halves in bootstrap samples of the channels.
+def resampled(halves: Maps, draws: int, generator: np.random.Generator) -> Array:
+    """Return by how much the corrected correlation of bootstrap samples differs from its estimate.
 
     Pixels of a layer depend on each other, channels are what is drawn: each sample takes whole
-    channels, the same in all maps and both halves, and ranks them anew.
+    channels, the same in all maps and both halves, and ranks them anew. Reliabilities below
+    `LEAST_RESAMPLED` count as that, in samples and estimate.
 
     Args:
         halves: all series of half A, then the same of half B.
@@ -200,15 +217,16 @@ def resampled(
         generator: of the samples.
 
     Returns:
-        ``cross`` and ``corrected`` of each sample, ``(draw, series, series)``. Reliabilities below
-        `LEAST_RESAMPLED` count as that.
+        ``(draw, series, series)``.
     """
     channels, series = halves.values.shape[-1], len(halves.values) // 2
-    found = np.empty((2, draws, series, series))
     shares = np.full(channels, 1 / channels)
-    for draw, weights in enumerate(generator.multinomial(channels, shares, size=draws)):
-        scores = halves.scores(weights.astype(float))
+
+    def bounded(weights: Array | None = None) -> Array:
+        scores = halves.scores(weights)
         one = cross_half(scores[:series], scores[series:])
         root = np.sqrt(np.maximum(one.reliability, LEAST_RESAMPLED))
-        found[:, draw] = one.cross, one.cross / np.outer(root, root)
-    return found[0], found[1]
+        return one.cross / np.outer(root, root)
+
+    counts = generator.multinomial(channels, shares, size=draws).astype(float)
+    return np.stack([bounded(weights) for weights in counts]) - bounded()

@@ -5,6 +5,8 @@ import xarray as xr
 
 from variscope.indices.reading import estimate, unit_dims
 
+UNIT_DIMS = ("channel", "z", "y", "x", "token", "feature", "neuron")
+
 
 def as_maps(dataset: xr.Dataset) -> xr.Dataset:
     """Return a layer of maps as it is, and one of tokens as the maps that its patches make.
@@ -72,3 +74,21 @@ def map_over_channels(dataset: xr.Dataset, index: str) -> xr.DataArray:
     numerator = (value * variance).sum("channel", min_count=1)
     mean = numerator / variance.sum("channel", min_count=1)
     return mean.transpose("variable", "y", "x")
+
+
+def by_channel(values: xr.DataArray) -> np.ndarray:
+    """Arrange values ``(..., *unit)`` of a layer as ``(..., pixel, channel)``.
+
+    The pixels of a channel stand row by row. Of tokens, features are channels and tokens pixels
+    (`as_maps` before it leaves the patches alone); of vectors the neurons are channels at one
+    pixel, and so are all units of a layer whose axes are not known.
+    """
+    units = [str(dim) for dim in values.dims if dim in UNIT_DIMS or str(dim).startswith("unit")]
+    channel = next((dim for dim in ("channel", "feature") if dim in units), None)
+    if channel is None:
+        leading = values.transpose(..., *units).values
+        leading = leading.reshape(*leading.shape[: leading.ndim - len(units)], 1, -1)
+        return np.asarray(leading, dtype=float)
+    arranged = values.transpose(..., *(dim for dim in units if dim != channel), channel).values
+    shape = arranged.shape[: arranged.ndim - len(units)]
+    return np.asarray(arranged.reshape(*shape, -1, values.sizes[channel]), dtype=float)

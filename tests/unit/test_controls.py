@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from variscope.space.space import Space
 from variscope.study import choosing
 from variscope.study.config import complete
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "experiment": "e",
     "dataset": {"kind": "photographs"},
     "models": {"net": {"factory": "torchvision:resnet18", "twin": True}},
@@ -70,11 +71,11 @@ def test_a_half_without_replicates_has_no_indices() -> None:
     assert np.isfinite(halves["shapley"][0, :, :3]).all()
 
 
-def space(**settings: str) -> Space:
+def space(hold: str = "") -> Space:
     label, part = np.repeat([0, 1, 2], 6), np.tile([0, 1], 9).astype(np.int8)
     return Space(
         (get("hflip"),), ("order", "class", "image", "part"), ImageIndex.of(label, part), (8, 8),
-        **settings,
+        hold=hold,
     )  # fmt: skip
 
 
@@ -110,6 +111,7 @@ def trained() -> WithToken:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(3)
+        assert network.norm.running_mean is not None
         network.norm.running_mean.fill_(7)
     return network
 
@@ -118,7 +120,8 @@ def test_a_twin_forgets_what_training_left() -> None:
     twin = untrained(trained(), seed=1, draw_anew=True)
     learned = trained()
     assert not twin.training
-    assert twin.norm.running_mean.eq(0).all() and twin.norm.weight.eq(1).all()
+    assert twin.norm.running_mean is not None and twin.norm.running_mean.eq(0).all()
+    assert twin.norm.weight.eq(1).all()
     assert twin.linear.weight.abs().max() <= 0.5  # uniform within 1 / sqrt(4)
     assert twin.attention.in_proj_weight.abs().max() < 2
     # A parameter that no module draws keeps its values, in another order.

@@ -67,14 +67,14 @@ from variscope.analyses import Analysis, Table, integer
 
 ANALYSIS = Analysis(
     name="reader", title="Reader", scope="model", reads=("analysis:probe",),
-    tables=(Table(name="rows", title="Rows", columns=(integer("rows", "r"), integer("made", "m"))),),
+    tables=(Table(name="n", title="N", columns=(integer("rows", "r"), integer("made", "m"))),),
 )
 
 
 def compute(source):
     probe = source.result("probe")
     made = len(probe.shards) + len(probe.layer_datasets)
-    return {"rows": pd.DataFrame([{"rows": len(probe.table("found")), "made": made}])}
+    return {"n": pd.DataFrame([{"rows": len(probe.table("found")), "made": made}])}
 """
 
 CHANGES = {
@@ -154,7 +154,7 @@ def test_shards_layers_and_tables_follow_each_other(probed: Study) -> None:
     assert list(found["layer"]) == ["first", "logits"] and list(found["shards"]) == [2, 2]
     first = layer_of(probed, "net", "cycle", "first")["S1_halves"].sel(half="A")
     assert found["half"][0] == pytest.approx(float(first.mean()))
-    rows = pd.read_csv(folder / "reader" / "rows.csv")
+    rows = pd.read_csv(folder / "reader" / "n.csv")
     assert rows.to_dict("list") == {"rows": [2], "made": [4]}
 
 

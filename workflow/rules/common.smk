@@ -28,6 +28,7 @@ from variscope.study.experiment import (
 )
 from variscope.study.jobs import WORKFLOW_PROCESS, hold
 from variscope.study.layer_groups import NAMES as GROUPS
+from variscope.study.controls import TRANSIT
 from variscope.study.gates import is_fresh
 from variscope.study.rounds import gate_after, round_before
 from variscope.study.sharding import NAMES as SHARDS, Shard
@@ -95,9 +96,10 @@ def of_shards(pattern):
     """What all shards of a layer's group gave: an input function."""
 
     def shards(wildcards):
-        group = study_of(wildcards).group_of(layer_of(wildcards).name)
+        study = study_of(wildcards)
+        group = study.group_of(layer_of(wildcards).name)
         return [
-            pattern.format(**wildcards, group=group.name, shard=shard.name)
+            pattern.format(**wildcards, study=study, group=group.name, shard=shard.name)
             for shard in group.shards
         ]
 
@@ -132,7 +134,7 @@ def gate_of_shard(wildcards):
     made_of = [script, rules.images.output.summary, trained_weights(wildcards)]
     return waiting(
         wildcards,
-        f"{STUDY}/{STORAGE}/{{group}}/{{shard}}",
+        f"{STUDY}/{study_of(wildcards).store}/{{group}}/{{shard}}",
         recipe(wildcards.model, wildcards.set, wildcards.design),
         filter(None, made_of),
     )
@@ -177,7 +179,9 @@ def sums_of_round(wildcards):
     if number is None:
         return []
     return [
-        f"{STUDY}/moments/{group.name}/{shard.name}".format(**wildcards)
+        f"{STUDY}/{study_of(wildcards).sums}/{group.name}/{shard.name}".format(
+            **wildcards
+        )
         for group in study_of(wildcards).layer_groups
         for shard in group.rounds[number].shards
     ]

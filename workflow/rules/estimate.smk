@@ -59,8 +59,8 @@ use rule precision as reached with:
 
 rule estimate:
     input:
-        moments=of_shards(f"{STUDY}/moments/{{group}}/{{shard}}"),
-        cost=of_shards(f"{STUDY}/cost/{{group}}/{{shard}}.json"),
+        moments=of_shards(f"{STUDY}/{{study.sums}}/{{group}}/{{shard}}"),
+        cost=of_shards(f"{STUDY}/{{study.cost}}/{{group}}/{{shard}}.json"),
         gates=gates_of,
         precision=precision_of,
     output:

@@ -2,7 +2,7 @@
 # in:  the images and the model
 # out: activations/<group>/<shard>/<layer>.zarr, (block, row, *unit), for each group of layers, and
 #      what it cost; with storage: moments the sums of the outputs instead, in moments/, and no output
-#      is kept
+#      is kept; of controls the sums in any case, in transit/
 
 STORAGE = EXPERIMENT.config["storage"]
 
@@ -57,3 +57,17 @@ rule evaluate:
         code=evaluation_digest(STORAGE),
     script:
         "../scripts/evaluate.py"
+
+
+# Controls are summed in transit, whatever is kept of the studies: nobody asks them for more.
+use rule evaluate as evaluate_control with:
+    output:
+        stored=directory(f"{STUDY}/{TRANSIT}/{{group}}/{{shard}}"),
+        cost=f"{STUDY}/{TRANSIT}-cost/{{group}}/{{shard}}.json",
+    log:
+        f"{RESULTS}/logs/evaluate_control-{{model}}-{{set}}-{{design}}-{{group}}-{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_control-{{model}}-{{set}}-{{design}}-{{group}}-{{shard}}.tsv"
+    params:
+        storage="moments",
+        code=evaluation_digest("moments"),

@@ -347,15 +347,14 @@ def made_by_rules():
         paths += indices_of(study)
         paths += [f"{folder}/precision", f"{folder}/precision.json"]
         for group in study.layer_groups:
-            for stage in ("activations", "moments"):
-                if stage == "moments" or STORAGE == stage:
-                    paths.append(f"{folder}/{stage}/{group.name}/layers.json")
-                    paths += [
-                        f"{folder}/{stage}/{group.name}/{shard.name}"
-                        for shard in group.shards
-                    ]
+            for stage in {study.store, study.sums}:
+                paths.append(f"{folder}/{stage}/{group.name}/layers.json")
+                paths += [
+                    f"{folder}/{stage}/{group.name}/{shard.name}"
+                    for shard in group.shards
+                ]
             paths += [
-                f"{folder}/cost/{group.name}/{shard.name}.json"
+                f"{folder}/{study.cost}/{group.name}/{shard.name}.json"
                 for shard in group.shards
             ]
     for chosen in EXPERIMENT.analyses:

@@ -6,11 +6,15 @@ What a trained network and its twin share is architecture and geometry, not lear
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import nn
 
+_Network = TypeVar("_Network", bound=nn.Module)
 
-def untrained(network: nn.Module, seed: int, draw_anew: bool = False) -> nn.Module:
+
+def untrained(network: _Network, seed: int, draw_anew: bool = False) -> _Network:
     """Return a network with initial weights, in eval mode.
 
     Args:

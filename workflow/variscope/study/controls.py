@@ -17,6 +17,9 @@ from variscope.errors import UserError
 # The folder of a selection, in the place of its design's.
 SELECTION = "selection"
 
+# The folder of the sums of controls, which are made as the outputs come; these are never kept.
+TRANSIT = "transit"
+
 # The part that selections are made on.
 SELECTED_ON = "train"
 

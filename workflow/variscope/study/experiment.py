@@ -120,7 +120,7 @@ class Experiment:
         results = self.folder / "results" / self.config["experiment"]
         for study in self.plan.every:
             of_study = results / study.model / study.variable_set / study.design
-            for store in ("activations", "moments"):
+            for store in {study.store, study.sums}:
                 sweep(of_study / store, study.layer_groups)
 
     @property
@@ -225,8 +225,8 @@ class Experiment:
                 "model": self.network(study.model),
                 "variable_set": self.evaluated_set(study),
                 "evaluation": {key: evaluation[key] for key in EVALUATION},
-                "storage": self.config["storage"],
-                "code": evaluation_digest(self.config["storage"]),
+                "storage": study.storage,
+                "code": evaluation_digest(study.storage),
             }
         )
 
@@ -252,7 +252,7 @@ class Experiment:
             "precision": self.config["evaluation"]["precision"],
             "compile": self.config["evaluation"]["compile"],
             "training": self.config["training"],
-            "code": numbers_digest(self.config["storage"]),
+            "code": numbers_digest(study.storage),
         }
 
 

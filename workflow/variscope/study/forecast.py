@@ -71,7 +71,7 @@ def rate(study: StudyPlan, found: Findings, results: Path) -> tuple[float, str]:
     What an earlier run took is with all that its jobs did; what was timed when the study was
     planned is without what stores or sums the outputs.
     """
-    costs = results / study.model / study.variable_set / study.design / "cost"
+    costs = results / study.model / study.variable_set / study.design / study.cost
     seconds, evaluations = 0.0, 0
     for file in costs.glob("*/*.json"):
         cost = json.loads(file.read_text())

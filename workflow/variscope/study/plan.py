@@ -24,7 +24,7 @@ from variscope.inputs.axes import Layer
 from variscope.responses.network.batches import batch_size_for, blocks_at_once
 from variscope.stores.sizes import CHUNK_BYTES
 from variscope.study.config import designs_of, groups_of, targets_of
-from variscope.study.controls import SELECTED_ON, SELECTION, twin_of, twins
+from variscope.study.controls import SELECTED_ON, SELECTION, TRANSIT, twin_of, twins
 from variscope.study.findings import Findings
 from variscope.study.layer_groups import LayerGroup, plan_groups
 from variscope.study.rounds import sizes_of
@@ -116,6 +116,26 @@ class StudyPlan:
     def network_of(self) -> str:
         """The model whose network it is, by its name in the configuration."""
         return self.network or self.model
+
+    @property
+    def is_control(self) -> bool:
+        """Whether others are held against it, or selected by it; its outputs are never kept."""
+        return bool(self.network or self.hold)
+
+    @property
+    def store(self) -> str:
+        """The folder of what its evaluation keeps."""
+        return TRANSIT if self.is_control else self.storage
+
+    @property
+    def sums(self) -> str:
+        """The folder of its sums."""
+        return TRANSIT if self.is_control else "moments"
+
+    @property
+    def cost(self) -> str:
+        """The folder of what its shards cost."""
+        return f"{TRANSIT}-cost" if self.is_control else "cost"
 
     @property
     def asked(self) -> dict[str, Any] | None:
@@ -494,7 +514,8 @@ def _study(
     rows = counted.rows_per_block
     batch_size, per_pass = (config["evaluation"][key] for key in ("batch_size", "layers_per_pass"))
     # Controls do not grow: they are of the rows of the first round.
-    target = None if network or hold else targets_of(config).get(kind)
+    control = bool(network or hold)
+    target = None if control else targets_of(config).get(kind)
     design, stride = (SELECTION, len(HALVES)) if hold else (kind, 1)
     in_rounds = tuple(
         of_replicates[::stride]
@@ -518,12 +539,12 @@ def _study(
         plan_groups(
             of_network.layers,
             None if per_pass == "all" else per_pass,
-            results / model / variable_set / design / config["storage"],
+            results / model / variable_set / design / (TRANSIT if control else config["storage"]),
             in_rounds,
             config["evaluation"]["rows_per_shard"] // rows,
         ),
         in_rounds,
-        config["storage"],
+        "moments" if control else config["storage"],
         target,
         tuple(groups_of(config["variable_sets"][variable_set])),
         of_network.parameters,

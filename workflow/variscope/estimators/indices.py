@@ -76,7 +76,7 @@ def unit_indices(moments: Moments, confidence_level: float) -> UnitIndices:
     status = np.empty(units, np.int8)
     for at in _slices(units):
         part = moments.flat(at)
-        status[at], mean[at], variance[at] = _describe(part)
+        status[at], mean[at], variance[at] = describe(part)
         fine = status[at] == FINE
         nonzero = part.sums[:, layout.sums["nonzero"]].sum(axis=0)
         found = _indices(part, nonzero, confidence_level)
@@ -196,7 +196,7 @@ def join_units(parts: Sequence[UnitIndices]) -> UnitIndices:
     )
 
 
-def _describe(moments: Moments) -> tuple[NDArray[np.int8], Array, Array]:
+def describe(moments: Moments) -> tuple[NDArray[np.int8], Array, Array]:
     """Return status, mean and variance of units, each ``(unit,)``."""
     blocks = moments.blocks.sum()
     rows = blocks * moments.layout.rows

@@ -13,6 +13,7 @@ import torch
 from variscope.space.augmentations.definition import Parameter, finite_number
 from variscope.space.augmentations.registry import augmentation
 from variscope.space.augmentations.tensors import column, pairwise_mean
+from variscope.space.hsv import colors, hue_chroma_value
 
 # Luma of ITU-R BT.601 as torchvision rounds it; the weights add up to 0.9999.
 _LUMA = (0.2989, 0.587, 0.114)
@@ -78,20 +79,9 @@ def saturation(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
 )
 def hue(images: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
     """Turn the hue of every pixel, keeping its HSV saturation and value."""
-    sixths, chroma, value = _hue_chroma_value(images)
+    sixths, chroma, value = hue_chroma_value(images)
     sixths += 6.0 * column(parameters, 0)[:, 0]
-    sixths -= torch.floor(sixths * (1 / 6)).mul_(6.0)
-    output = torch.empty_like(images)
-    # A channel is value - chroma * trapezoid(hue): red's is highest at cyan, 3, green's and blue's
-    # are lowest at green, 2, and blue, 4.
-    trapezoids = (
-        2.0 - (sixths - 3.0).abs_(),
-        (sixths - 2.0).abs_().sub_(1.0),
-        (sixths - 4.0).abs_().sub_(1.0),
-    )
-    for channel, trapezoid in enumerate(trapezoids):
-        torch.sub(value, trapezoid.clamp_(0.0, 1.0).mul_(chroma), out=output[:, channel])
-    return output
+    return colors(sixths, chroma, value)
 
 
 @augmentation(
@@ -123,24 +113,3 @@ def sharpness(
 
 def _blend(images: torch.Tensor, degenerate: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     return (images * factor).add_(degenerate * (1.0 - factor))
-
-
-def _hue_chroma_value(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return hue in sixths of a turn, in [-1, 5], chroma and value of `(n, 3, H, W)`: `(n, H, W)`.
-
-    Smith (1978), "Color gamut transform pairs"; a gray pixel has hue 0.
-    """
-    red, green, blue = images.unbind(1)
-    value = torch.maximum(torch.maximum(red, green), blue)
-    chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    divisor = chroma.clamp(min=1e-30)
-    sixths = torch.where(
-        red == value,
-        (green - blue) / divisor,
-        torch.where(
-            green == value,
-            (blue - red) / divisor + 2.0,
-            (red - green) / divisor + 4.0,
-        ),
-    )
-    return sixths, chroma, value

@@ -31,6 +31,12 @@ def conditions(outcomes: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame({name: outcomes[name].values for name in COLUMNS})
 
 
+def at_setting(table: pd.DataFrame, setting: Setting) -> pd.Series[bool]:
+    """Say which rows are of a setting."""
+    found: pd.Series[bool] = (table[SETTING] == list(setting)).all(axis=1)
+    return found
+
+
 def setting_order(setting: Setting) -> tuple[int, Setting]:
     """Return where a setting stands among others: the published ones first, in their order."""
     place = PUBLISHED.index(setting) if setting in PUBLISHED else len(PUBLISHED)

@@ -1,0 +1,75 @@
+"""The variables of a model's sets, and what selects units for each of them; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from variscope.analyses.source import Source, Study
+from variscope.indices.reading import layers, variables
+from variscope.vocabulary import HALVES
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A variable that has maps.
+
+    Attributes:
+        name: of the masks that are made from them: the variable's, with its set where several sets
+            have it.
+        variable: its name in the study.
+        study: that the maps are of.
+    """
+
+    name: str
+    variable: str
+    study: Study
+
+
+def mapped_variables(source: Source) -> list[Mapped]:
+    """Return the variables of all sets of a model, in order, each of one study of its set.
+
+    Of a set's designs the one whose main index is the Shapley effect is taken.
+    """
+    studies: dict[str, Study] = {}
+    for study in source.studies:
+        known = studies.get(study.variable_set)
+        if known is None or (known.index != "shapley" and study.index == "shapley"):
+            studies[study.variable_set] = study
+    pairs = [
+        (variable, study)
+        for study in studies.values()
+        for variable in variables(next(iter(layers(study.tree).values())))
+    ]
+    names = [variable for variable, _ in pairs]
+    return [
+        Mapped(
+            variable if names.count(variable) == 1 else f"{variable} ({study.variable_set})",
+            variable,
+            study,
+        )
+        for variable, study in pairs
+    ]
+
+
+def selecting(selection: xr.Dataset, halves: xr.Dataset, variable: str, kind: str) -> np.ndarray:
+    """Return the index that selects a layer's units for a variable, ``(*unit)``.
+
+    That of half A of the replicates and train images; where that does not vary the variable, as it
+    does not the part, half A of all images. NaN everywhere where the study does not give the kind.
+
+    Args:
+        selection: the layer's part of `Study.selection`.
+        halves: the layer's part of `Study.halves`.
+        variable: of the study.
+        kind: S1, ST or shapley.
+    """
+    if kind in selection and variable in variables(selection):
+        found = np.asarray(selection[kind].sel(variable=variable), dtype=float)
+        if np.isfinite(found).any():
+            return found
+    if kind in halves:
+        return np.asarray(halves[kind].sel(variable=variable, half=HALVES[0]), dtype=float)
+    return np.full(selection["variance"].shape, np.nan)

@@ -11,13 +11,16 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 from variscope.analyses.registry import Analysis
+from variscope.analyses.source import Study
 from variscope.designs import Design
 from variscope.errors import UserError
 from variscope.estimators import Layout, Moments, half_indices, merge, unit_indices
+from variscope.indices.layer import layer_dataset
 from variscope.inputs.untrained import untrained
 from variscope.space.augmentations import get
 from variscope.space.images import ImageIndex
 from variscope.space.space import Space
+from variscope.stores.results import study_tree, write_dataset
 from variscope.study import choosing
 from variscope.study.config import complete
 
@@ -188,3 +191,43 @@ def test_what_reads_an_analysis_that_is_off_is_off(given: object, on: set[str]) 
 def test_what_is_named_but_reads_an_analysis_that_is_off_is_refused() -> None:
     with pytest.raises(UserError, match=r"analyses.reader: it reads what own gives, which is off"):
         choosing.complete_analyses({"reader": True}, Path("."))
+
+
+def tree(folder: Path, hold: bool = False) -> Study:
+    """A study of one layer on the disk, without or with a selection of its own."""
+    moments = sums(4)
+    paths = []
+    for name, of in (("main", moments), ("selection", only(moments, moments.replicates % 2 == 0))):
+        data = layer_dataset([of], ("a", "b", "c"), ("neuron",), 0.95, {"layer": "logits"})
+        write_dataset(folder / f"{name}.zarr", data)
+        paths.append(folder / f"{name}.zarr")
+    selected = (paths[1],) if hold else ()
+    return Study(
+        model="m", variable_set="s", design="cycle", paths=(paths[0],), selection_paths=selected
+    )
+
+
+def test_halves_are_read_apart_from_the_indices(tmp_path: Path) -> None:
+    study = tree(tmp_path)
+    assert not [name for name in study.tree["logits"].data_vars if "half" in str(name)]
+    halves = study.halves["logits"].to_dataset()
+    assert set(halves.data_vars) == {"S1", "ST", "shapley"}
+    assert list(halves["half"].values) == ["A", "B"]
+    assert halves["ST"].dims == ("half", "variable", "neuron")
+
+
+def test_without_images_to_select_on_half_a_of_the_study_selects(tmp_path: Path) -> None:
+    """Half A of the main study is what the same rows give as a study of their own."""
+    fallback, evaluated = (
+        tree(tmp_path, hold).selection["logits"].to_dataset() for hold in (False, True)
+    )
+    for name in ("S1", "ST", "shapley"):
+        assert_allclose(fallback[name].values, evaluated[name].values, rtol=1e-6)
+        assert fallback[name].dims == ("variable", "neuron")
+    assert {"mean", "variance", "status"} <= set(fallback.data_vars)
+
+
+def test_an_analysis_of_a_tree_in_memory_has_halves() -> None:
+    data = layer_dataset([sums(4)], ("a", "b", "c"), ("neuron",), 0.95, {"layer": "logits"})
+    study = Study.of(study_tree({"logits": data}))
+    assert_array_equal(study.halves["logits"]["S1"].values, data["S1_halves"].values)

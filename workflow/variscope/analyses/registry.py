@@ -164,6 +164,9 @@ class Analysis:
         shards: the names of the jobs that run the network, from the settings and the studies of one
             scope; each calls ``shard(source, name, folder)`` of the module ``shard``, which writes
             what it likes into a new folder. None: no network is run.
+        passes: how many images pass through the network, or through the rest of it behind a mask,
+            in all shards of one scope: from the settings, the studies and the summary of the images
+            (`variscope.inputs.table.ImageTable.summary`); for the plan.
         per_layer: whether ``layer(source, name)`` of the module ``layer`` makes a dataset of each
             layer of the scope's studies, ``analyses/<analysis>/<layer>.zarr``.
         memory: MiB of a job on a study; one on several holds all of them.
@@ -181,6 +184,7 @@ class Analysis:
     pictures: tuple[Picture, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     shards: Callable[[Mapping[str, Any], Sequence[Planned]], Sequence[str]] | None = None
+    passes: Callable[[Mapping[str, Any], Sequence[Planned], Mapping[str, Any]], int] | None = None
     per_layer: bool = False
     memory: Callable[[Planned], float] = memory_of_indices
     shard_memory: Callable[[Planned], float] = memory_of_network

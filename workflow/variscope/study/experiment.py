@@ -109,9 +109,8 @@ class Experiment:
     def plan_text(self) -> str:
         """Return the plan as people read it, with how long it will take and what will be drawn."""
         results = self.folder / "results" / self.config["experiment"]
-        analyses = [chosen.analysis for chosen in self.analyses]
         more = forecast(
-            self.plan, self.found, analyses, results, self.config["evaluation"]["threads"]
+            self.plan, self.found, self.analyses, results, self.config["evaluation"]["threads"]
         )
         return self.plan.text(self.folder / "results", more)
 

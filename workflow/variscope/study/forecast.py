@@ -10,11 +10,15 @@ from pathlib import Path
 
 from variscope.analyses.registry import Analysis
 from variscope.inputs.scores import DRAWS, MOST_IMAGES
+from variscope.study.choosing import Chosen
 from variscope.study.findings import Findings
 from variscope.study.plan import Plan, StudyPlan
 
 # What a job of the evaluation takes beside its images, mostly to import torch: seconds.
 _START = 6
+
+# What the parts of a study are called.
+_NAMES = ("model", "variable_set", "design")
 
 # What a picture takes in all its formats together, as measured on the embedded study.
 _PICTURE_BYTES = 200 * 2**10
@@ -23,7 +27,7 @@ _PICTURE_BYTES = 200 * 2**10
 def forecast(
     plan: Plan,
     found: Findings,
-    analyses: Sequence[Analysis],
+    analyses: Sequence[Chosen],
     results: Path,
     threads: int,
     cores: int | None = None,
@@ -52,11 +56,12 @@ def forecast(
         alone = one * study.evaluations * len(study.layer_groups) + _START * jobs
         seconds += alone / min(at_once, jobs)
         most |= study.target is not None
-    drawn = pictures(plan.studies, analyses)
+    drawn = pictures(plan.studies, [one.analysis for one in analyses])
     answers = answered(found)
     beside = f"{at_once} jobs side by side" if at_once > 1 else "one job after another"
     return [
         *([f"  {'images for agreement':20} {answers:>24,}"] if answers else []),
+        *(line for one in analyses for line in passes(one, plan.studies, found)),
         f"  {'pictures':20} {drawn:>24,}",
         f"  {'pictures disk, about':20} {f'{drawn * _PICTURE_BYTES / 2**20:,.0f} MiB':>24}",
         f"  {'evaluation, ' + ('at most' if most else 'about'):20} {duration(seconds):>24}",
@@ -101,6 +106,23 @@ def pictures(studies: Sequence[StudyPlan], analyses: Iterable[Analysis]) -> int:
         for analysis in analyses
         for picture in analysis.pictures
     )  # fmt: skip
+
+
+def passes(chosen: Chosen, studies: Sequence[StudyPlan], found: Findings) -> list[str]:
+    """Say what an analysis runs the network on, and in how many jobs: a line, or none."""
+    analysis, settings = chosen.analysis, chosen.settings
+    if analysis.shards is None:
+        return []
+    keys = {"study": _NAMES, "set": _NAMES[:2], "model": _NAMES[:1]}[analysis.scope]
+    scopes: dict[tuple[str, ...], list[StudyPlan]] = {}
+    for study in studies:
+        scopes.setdefault(tuple(getattr(study, key) for key in keys), []).append(study)
+    jobs = sum(len(analysis.shards(settings, of_scope)) for of_scope in scopes.values())
+    if analysis.passes is None:
+        return [f"  {analysis.name + ' jobs':20} {jobs:>24,}"]
+    summary = found.dataset.summary
+    count = sum(analysis.passes(settings, of_scope, summary) for of_scope in scopes.values())
+    return [f"  {analysis.name + ' passes':20} {count:>24,}", f"    in {jobs:,} jobs"]
 
 
 def answered(found: Findings) -> int:

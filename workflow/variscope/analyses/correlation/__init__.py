@@ -112,9 +112,9 @@ ANALYSIS = Analysis(
             name="depth",
             title="Correlation over depth",
             caption=(
-                "From the input to the output: left, how the shares of a variable correlate with "
-                "the coefficient of variation; right, the pairs of augmentations whose maps "
-                "correlate the most anywhere. Bands are {level} intervals over channels; points "
+                "From the input to the output, for each variable set: how the shares of a variable "
+                "correlate with the coefficient of variation; below it the pairs of augmentations "
+                "whose maps correlate the most anywhere. Bands are {level} intervals over channels; points "
                 "are missing where a map is too noisy."
             ),
         ),

@@ -108,7 +108,7 @@ def draw_kinds(source: Source, tables: Tables) -> Figure:
     columns = min(5, len(found))
     rows = -(-len(found) // columns)
     texts = _texts(names)
-    figure = new_figure(rows * (0.14 * len(names) + 1.2) + 0.4)
+    figure = new_figure(rows * (max(0.14 * len(names), 0.8) + 1.2) + 0.4)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for k, ax in enumerate(axes.flat):
         if k >= len(found):
@@ -141,8 +141,9 @@ def draw_depth(source: Source, tables: Tables) -> Figure:
     if not pairs["corrected"].notna().any():
         return nothing_to_show(_title(source, what), "No two maps are reliable in any layer.")
     sets = list(dict.fromkeys(pairs["set"]))
-    figure = new_figure(2.3 * len(sets) + 0.4)
-    axes = figure.subplots(len(sets), 2, squeeze=False, sharex=True, sharey=True)
+    lines = max(MOST_LINES, *(pairs[pairs["set"] == name]["first"].nunique() for name in sets))
+    figure = new_figure(2 * len(sets) * max(1.9, 0.135 * lines) + 0.4)
+    axes = figure.subplots(2 * len(sets), squeeze=False, sharex=True, sharey=True).reshape(-1, 2)
     for row, name in enumerate(sets):
         of_set = pairs[pairs["set"] == name]
         varied = of_set[of_set["kind_second"] == CV]
@@ -163,16 +164,17 @@ def draw_depth(source: Source, tables: Tables) -> Figure:
             ax.set_title(f"{of}{head}", fontsize=SMALL, loc="left", pad=2)
             ax.set_xticks(range(len(order)), order)
             ax.set_ylim(-1.1, 1.1)
-            ax.tick_params(axis="x", rotation=35)
+            if len(order) > MOST_LINES:
+                ax.tick_params(axis="x", rotation=35)
             if ax.lines[1:]:
                 ax.legend(
-                    fontsize=SMALL - 1,
+                    fontsize=SMALL,
                     frameon=False,
                     loc="center left",
                     bbox_to_anchor=(1.0, 0.5),
                     handlelength=1.8,
                 )
-        axes[row, 0].set_ylabel("correlation", fontsize=SMALL)
+            ax.set_ylabel("correlation", fontsize=SMALL)
     set_title(figure, _title(source, what))
     return figure
 

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from variscope.figures.style import (
     SMALL,
+    WIDTH,
     labels,
     new_figure,
     variable_styles,
@@ -64,5 +65,15 @@ def variable_legend(of: Figure | Axes, names: Sequence[str], extra: Sequence[Lin
         for s in (styles[name] for name in names)
     ]
     texts = labels(names) + [str(line.get_label()) for line in extra]
-    columns = min(6 if isinstance(of, Figure) else 3, len(texts))
+    columns = _columns(texts) if isinstance(of, Figure) else min(3, len(texts))
     legend(of, [*handles, *extra], texts, columns=columns)
+
+
+def _columns(texts: Sequence[str], most: int = 6) -> int:
+    """Return how many columns of a legend fit the width of a page; texts fill it by columns."""
+    for count in range(min(most, len(texts)), 1, -1):
+        rows = -(-len(texts) // count)
+        longest = [max(map(len, texts[k : k + rows])) for k in range(0, len(texts), rows)]
+        if sum(0.45 + 0.055 * letters for letters in longest) <= WIDTH:
+            return count
+    return 1

@@ -114,8 +114,8 @@ ANALYSIS = Analysis(
             caption=(
                 "From the input to the output, for each variable set: how the shares of a variable "
                 "correlate with the coefficient of variation; below it the pairs of augmentations "
-                "whose maps correlate the most anywhere. Bands are {level} intervals over channels; points "
-                "are missing where a map is too noisy."
+                "whose maps correlate the most anywhere. Bands are {level} intervals over "
+                "channels; points are missing where a map is too noisy."
             ),
         ),
         Picture(

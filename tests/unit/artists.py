@@ -51,6 +51,7 @@ class DrawnCell:
     width: float
     height: float
     images: list[AxesImage]
+    lines: list[AxesImage]
     collections: list[Collection]
     hatched: bool
     framed: bool
@@ -97,7 +98,8 @@ def cells(figure: Figure) -> list[DrawnCell]:
                 bottom,
                 width,
                 height,
-                images=images,
+                images=[image for image in images if image.get_gid() != "hatching"],
+                lines=[image for image in images if image.get_gid() == "hatching"],
                 collections=inside,
                 hatched=any(patch.get_hatch() for patch in here),
                 framed=any(

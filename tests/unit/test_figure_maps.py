@@ -27,8 +27,9 @@ def tree() -> xr.DataTree:
 
 
 def images(figure: Figure) -> list[AxesImage]:
-    """The images of a figure, colour bars left out."""
-    return [image for ax in figure.axes for image in ax.images]
+    """The images of a figure, colour bars and lines over maps left out."""
+    found = [image for ax in figure.axes for image in ax.images]
+    return [image for image in found if image.get_gid() != "hatching"]
 
 
 def small_study(variables: tuple[str, ...] = VARIABLES) -> xr.DataTree:
@@ -124,6 +125,26 @@ def test_maps_share_one_scale_from_0_to_1_and_hold_the_shares():
             np.testing.assert_array_equal(pixels(by_place[row, k]).filled(np.nan), expected)
         mean = map_over_channels(data, "shapley").sel(variable=name)
         np.testing.assert_allclose(pixels(by_place[0, k]), mean)
+
+
+def test_lines_lie_over_units_whose_interval_is_not_above_the_floor():
+    data = synthetic.dataset(size=(4, 3, 5), constant=False)
+    low = np.random.default_rng(1).uniform(-0.1, 0.1, data["shapley_low"].shape)
+    low[0, 1], low[1, 1], low[2, 1] = 0.1, -0.1, np.nan
+    data["shapley_low"][:] = low
+    for floor in (0.0, 0.03):
+        figure = figures.maps(data, channels=[1], floor=floor)
+        mean, channel = np.array(cells(figure), dtype=object).reshape(2, len(VARIABLES))
+        assert not any(cell.lines for cell in mean)
+        assert not channel[0].lines and not channel[2].lines
+        for cell, bound in zip(channel, low[:, 1], strict=True):
+            for lines in cell.lines:
+                drawn = pixels(lines).filled(0)
+                fine = drawn.shape[0] // 3
+                touched = drawn.reshape(3, fine, 5, fine).any(axis=(1, 3))
+                np.testing.assert_array_equal(touched, bound <= floor)
+        assert len(channel[1].lines) == 1
+        assert f"95 % interval not above {floor:g}" in figure.get_suptitle()
 
 
 def test_maps_are_cut_off_at_their_cells():

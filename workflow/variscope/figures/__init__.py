@@ -15,9 +15,9 @@ from variscope.figures.style import save
 # Function of each picture that people call: where it stands.
 _PICTURES = {
     name: f"variscope.analyses.{name}.figures"
-    for name in ("comparison", "convergence", "depth", "maps", "moments", "pair_maps", "pairs",
-                 "samples", "specialised", "summary")
-}  # fmt: skip
+    for name in ("comparison", "convergence", "depth", "histograms", "maps", "moments", "pair_maps",
+                 "pairs", "samples", "specialised", "summary")
+} | {"decay": "variscope.analyses.histograms.figures"}  # fmt: skip
 
 __all__ = [*_PICTURES, "save"]
 

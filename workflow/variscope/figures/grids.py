@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, Normalize, PowerNorm
+from matplotlib.colors import Colormap, ListedColormap, Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
@@ -31,6 +31,9 @@ SHARE_TICKS = (0, 0.05, 0.2, 0.5, 1)
 LONGEST = 4.0  # the sides of a cell, one over the other
 TITLE_SLANT = 32.0  # degrees
 GAP = 0.05  # inches between cells
+HATCH_SIDE = 120  # pixels of what is drawn over a map, about
+HATCH_STEP = 0.06  # inches between lines
+HATCH_COLOR = "0.8"
 
 
 def share_scale() -> PowerNorm:
@@ -87,6 +90,43 @@ def draw_map(
     ax.add_image(image)
     clip_to_cell(image, ax, cell)
     frame_cell(ax, cell)
+    return image
+
+
+def hatch_pixels(ax: Axes, cell: Cell, where: np.ndarray) -> AxesImage | None:
+    """Draw slanted lines over the pixels of a map that cannot be told from 0.
+
+    As an image, which stays small: outlines of the pixels of a hundred maps would take megabytes.
+
+    Args:
+        ax: of the cell.
+        cell: of the map.
+        where: the pixels, ``(y, x)``.
+
+    Returns:
+        The image; None where there is no such pixel.
+    """
+    if not where.any():
+        return None
+    fine = max(1, round(HATCH_SIDE / max(where.shape)))
+    large = np.kron(where, np.ones((fine, fine), dtype=bool))
+    row, column = np.indices(large.shape)
+    step = max(3, round(max(large.shape) * HATCH_STEP / max(cell.width, cell.height)))
+    lines = large & ((row + column) % step < max(1, step // 4))
+    left, bottom, width, height = cell
+    image = AxesImage(
+        ax,
+        cmap=ListedColormap([(0, 0, 0, 0), HATCH_COLOR]),
+        norm=Normalize(0, 1),
+        interpolation="nearest",
+        origin="upper",
+        extent=(left, left + width, bottom, bottom + height),
+        zorder=1,
+        gid="hatching",
+    )
+    image.set_data(lines.astype(np.uint8))
+    ax.add_image(image)
+    clip_to_cell(image, ax, cell)
     return image
 
 

@@ -17,6 +17,7 @@ from variscope.figures.grids import (
     column_title,
     draw_map,
     grid_size,
+    hatch_pixels,
     plane,
     row_label,
     share_bar,
@@ -64,13 +65,15 @@ def maps(
     index: str = "shapley",
     *,
     channels: int | Sequence[int] = 6,
+    floor: float = 0.0,
     figsize: tuple[float, float] | None = None,
     title: str | None = None,
 ) -> Figure:
     """Show a layer's index unit by unit, for every variable, on one scale from 0 to 1.
 
     Maps: the variance-weighted mean over all channels, then some channels, as rows; the variables
-    as columns. Of tokens the patches are maps, features stand for channels, and the aggregates of
+    as columns. Slanted lines lie over units whose interval does not lie above `floor`; the mean has
+    no interval. Of tokens the patches are maps, features stand for channels, and the aggregates of
     class and register tokens follow as cells of their own. Undefined pixels are gray and hatched.
     Other layers: for each variable the units sorted by their share, with their intervals.
 
@@ -78,6 +81,7 @@ def maps(
         dataset: of the layer.
         index: ``"S1"``, ``"ST"`` or ``"shapley"``.
         channels: how many (those that carry most of the layer's variance) or which.
+        floor: what a unit's lower bound must exceed.
         figsize: width and height, inches; without it the width of a page, and what is needed.
         title: of the picture, in the place of what it is named after.
 
@@ -85,7 +89,7 @@ def maps(
         ValueError: the layer does not hold the index.
     """
     if is_map(dataset):
-        return _unit_maps(dataset, index, channels, figsize, title)
+        return _unit_maps(dataset, index, channels, floor, figsize, title)
     return _sorted_units(dataset, index, figsize, title)
 
 
@@ -93,12 +97,15 @@ def _unit_maps(
     layer: xr.Dataset,
     index: str,
     channels: int | Sequence[int],
+    floor: float,
     figsize: tuple[float, float] | None,
     title: str | None,
 ) -> Figure:
     dataset, noun = as_maps(layer), unit_name(layer)
     others = other_tokens(layer)
-    value = estimate(dataset, index).value.transpose("variable", "channel", "y", "x")
+    value, low, _ = (
+        part.transpose("variable", "channel", "y", "x") for part in estimate(dataset, index)
+    )
     names = labels(variables(dataset))
     chosen = (
         leading_channels(dataset, channels) if isinstance(channels, int) else [*map(int, channels)]
@@ -123,6 +130,9 @@ def _unit_maps(
         row_label(grid.ax, grid[row, 0], note)
         for column in range(len(names)):
             image = draw_map(grid.ax, grid[row, column], maps_of_row[column])
+            if row:
+                lowest = np.asarray(low[column, chosen[row - 1]])
+                hatch_pixels(grid.ax, grid[row, column], lowest <= floor)
     for column, name in enumerate(names):
         column_title(grid.ax, grid[0, column], name)
     for row, token in enumerate(others, start=1):
@@ -135,7 +145,8 @@ def _unit_maps(
                 row_label(grid.ax, cell, others[token])
     share_bar(figure, image, bottom=0.2, label="share of the unit's variance")
     heading = titled(INDEX_NAMES[index], study_name(layer)) if title is None else title
-    set_title(figure, f"{heading}\n{undefined_note(layer)}", height=0.06)
+    lines = f"slanted lines: {confidence_percent(layer)} interval not above {floor:g}"
+    set_title(figure, f"{heading}\n{undefined_note(layer)}; {lines}", height=0.06)
     return figure
 
 

@@ -116,7 +116,7 @@ def hatch_pixels(ax: Axes, cell: Cell, where: np.ndarray) -> AxesImage | None:
     left, bottom, width, height = cell
     image = AxesImage(
         ax,
-        cmap=ListedColormap([(0, 0, 0, 0), HATCH_COLOR]),
+        cmap=ListedColormap(["none", HATCH_COLOR]),
         norm=Normalize(0, 1),
         interpolation="nearest",
         origin="upper",

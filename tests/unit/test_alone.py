@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 from variscope.errors import UserError
-from variscope.space.alone import alone, draws_of, plain
+from variscope.space.alone import alone, draws_of, joined, plain
 from variscope.space.altering import alter
 from variscope.space.augmentations import get
 from variscope.space.images import ImageIndex
@@ -65,7 +65,11 @@ def test_an_augmentation_without_parameters_is_applied_surely_and_once():
 def test_recipes_of_several_variables_and_of_plain_images_can_be_put_together():
     s = space()
     parts = [plain(s, np.arange(3)), *(alone(s, name, np.arange(3), 2, seed=1) for name in NAMES)]
-    assert len({part.parameters.shape[1:] for part in parts}) == 1
+    both = joined(parts)
+    assert_array_equal(both.image, np.concatenate([part.image for part in parts]))
+    images = altered(both, s)
+    for part, place in zip(parts, np.cumsum([0, *map(len, parts)]), strict=False):
+        assert torch.equal(images[place : place + len(part)], altered(part, s))
 
 
 def test_an_unknown_variable_is_refused_by_name():

@@ -63,6 +63,17 @@ def test_bootstrap_over_clusters_holds_its_level_where_that_over_images_does_not
     assert covered["images"] < 0.8
 
 
+def test_a_statistic_that_is_undefined_has_no_interval_and_leaves_others_alone():
+    def statistic(weights):
+        mean = weights @ np.arange(5.0) / weights.sum(axis=1)
+        return np.stack([mean, np.full(len(mean), np.nan)], axis=1)
+
+    low, high = cluster_bootstrap(statistic, np.arange(5), rng=generator(1))
+    assert low[0] < 2 < high[0] and np.isnan(low[1]) and np.isnan(high[1])
+    none, _ = cluster_bootstrap(lambda w: np.full(len(w), np.nan), np.arange(5), rng=generator(1))
+    assert np.isnan(none)
+
+
 def test_one_cluster_has_no_interval():
     low, high = cluster_bootstrap(mean_of(np.ones((4, 2))), np.zeros(4, int), rng=generator(1))
     assert np.isnan(low).all() and np.isnan(high).all()

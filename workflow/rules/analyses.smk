@@ -51,7 +51,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 **reads_of(ANALYSIS),
                 shards=made_files(CHOSEN, "shards"),
             output:
-                dataset=directory(f"{FOLDER}/{ANALYSIS.layer_path('{layer}')}"),
+                dataset=directory(f"{FOLDER}/{ANALYSIS.layer_path('{layer}', 'layer')}"),
             log:
                 log_of(f"{ANALYSIS.name}_layer", ANALYSIS.scope, "-{layer}"),
             benchmark:
@@ -68,6 +68,32 @@ for CHOSEN in EXPERIMENT.analyses:
             script:
                 "../scripts/layer.py"
 
+    if ANALYSIS.completes:
+
+        rule:
+            name:
+                f"{ANALYSIS.name}_complete"
+            input:
+                **reads_of(ANALYSIS),
+                layer_datasets=made_files(CHOSEN, "layer"),
+            output:
+                dataset=directory(f"{FOLDER}/{ANALYSIS.layer_path('{layer}')}"),
+            log:
+                log_of(f"{ANALYSIS.name}_complete", ANALYSIS.scope, "-{layer}"),
+            benchmark:
+                benchmark_of(f"{ANALYSIS.name}_complete", ANALYSIS.scope, "-{layer}")
+            conda:
+                ENVIRONMENT
+            resources:
+                mem_mb=memory_of_analysis(ANALYSIS),
+                runtime=60,
+            params:
+                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["layer"])},
+                layer=lambda wildcards: layer_of_model(wildcards).name,
+                code=script_digest("complete", *analysis_modules(CHOSEN, "complete")),
+            script:
+                "../scripts/complete.py"
+
     if ANALYSIS.tables:
 
         rule:
@@ -76,7 +102,7 @@ for CHOSEN in EXPERIMENT.analyses:
             input:
                 **reads_of(ANALYSIS),
                 shards=made_files(CHOSEN, "shards"),
-                layer_datasets=made_files(CHOSEN, "layers"),
+                layer_datasets=made_files(CHOSEN, "complete"),
             output:
                 **{
                     table.name: reported_table(ANALYSIS, table)
@@ -92,7 +118,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 mem_mb=memory_of_analysis(ANALYSIS),
                 runtime=60,
             params:
-                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards", "layers"])},
+                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards", "complete"])},
                 code=script_digest("compute", *analysis_modules(CHOSEN, "compute")),
             script:
                 "../scripts/compute.py"
@@ -106,7 +132,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 **reads_of(ANALYSIS),
                 **{f"table_{name}": path for name, path in TABLES.items()},
                 shards=made_files(CHOSEN, "shards"),
-                layer_datasets=made_files(CHOSEN, "layers"),
+                layer_datasets=made_files(CHOSEN, "complete"),
             output:
                 **outputs_of_presenting(ANALYSIS),
             log:
@@ -119,7 +145,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 mem_mb=memory_of_analysis(ANALYSIS),
                 runtime=60,
             params:
-                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards", "layers"])},
+                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards", "complete"])},
                 code=script_digest("present", *analysis_modules(CHOSEN, "present")),
             script:
                 "../scripts/present.py"

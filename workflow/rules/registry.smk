@@ -14,6 +14,10 @@ IN_NAMES = {
 }
 
 
+# What makes datasets of layers: the second from those of all layers, where an entry asks for it.
+STEPS = frozenset({"layer", "complete"})
+
+
 def log_of(rule_name, scope, more=""):
     return f"{RESULTS}/logs/{rule_name}{IN_NAMES[scope]}{more}.log"
 
@@ -109,14 +113,17 @@ def shards_of(chosen, wildcards):
     return {name: f"{folder}/{analysis.shard_folder(name)}" for name in names}
 
 
-def layer_datasets_of(chosen, wildcards):
-    """The paths of an analysis' own datasets of layers, by the layers' names."""
+def layer_datasets_of(chosen, wildcards, step="complete"):
+    """The paths of an analysis' own datasets of layers after a step, by the layers' names."""
     analysis = chosen.analysis
     if not analysis.per_layer:
         return {}
     folder = FOLDERS[analysis.scope].format(**wildcards)
     layers = {l.name: l for study in studies_of(wildcards) for l in study.layers}
-    return {name: f"{folder}/{analysis.layer_path(file_name(name))}" for name in layers}
+    return {
+        name: f"{folder}/{analysis.layer_path(file_name(name), step)}"
+        for name in layers
+    }
 
 
 def params_of(chosen):
@@ -176,15 +183,18 @@ def made_by(chosen, kinds):
     return lambda wildcards: {
         "shards": shards_of(chosen, wildcards) if "shards" in kinds else {},
         "layer_datasets": (
-            layer_datasets_of(chosen, wildcards) if "layers" in kinds else {}
+            layer_datasets_of(chosen, wildcards, *STEPS.intersection(kinds))
+            if STEPS.intersection(kinds)
+            else {}
         ),
     }
 
 
 def made_files(chosen, kind):
     """The same as inputs."""
-    made = shards_of if kind == "shards" else layer_datasets_of
-    return lambda wildcards: list(made(chosen, wildcards).values())
+    if kind == "shards":
+        return lambda wildcards: list(shards_of(chosen, wildcards).values())
+    return lambda wildcards: list(layer_datasets_of(chosen, wildcards, kind).values())
 
 
 def network_params(chosen):
@@ -308,12 +318,16 @@ def folders_of(chosen):
         {key: getattr(study, names[key]) for key in keys}
         for study in EXPERIMENT.studies
     ]
-    return [
+    found = [
         path
         for place in places
-        for made in (shards_of(chosen, place), layer_datasets_of(chosen, place))
+        for made in (
+            shards_of(chosen, place),
+            *(layer_datasets_of(chosen, place, step) for step in sorted(STEPS)),
+        )
         for path in made.values()
     ]
+    return list(dict.fromkeys(found))  # most analyses have one step
 
 
 def pictures_of(analysis):

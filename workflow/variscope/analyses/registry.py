@@ -169,6 +169,9 @@ class Analysis:
             (`variscope.inputs.table.ImageTable.summary`); for the plan.
         per_layer: whether ``layer(source, name)`` of the module ``layer`` makes a dataset of each
             layer of the scope's studies, ``analyses/<analysis>/<layer>.zarr``.
+        completes: whether ``complete(source, name)`` of the module ``complete`` makes these
+            datasets from what ``layer`` made of all layers, ``source.layer_datasets``: for what
+            follows from all of them, such as p-values adjusted for all tests.
         memory: MiB of a job on a study; one on several holds all of them.
         shard_memory: MiB of a job that runs the network.
         place: where the page shows it; lower numbers come first.
@@ -186,6 +189,7 @@ class Analysis:
     shards: Callable[[Mapping[str, Any], Sequence[Planned]], Sequence[str]] | None = None
     passes: Callable[[Mapping[str, Any], Sequence[Planned], Mapping[str, Any]], int] | None = None
     per_layer: bool = False
+    completes: bool = False
     memory: Callable[[Planned], float] = memory_of_indices
     shard_memory: Callable[[Planned], float] = memory_of_network
     place: int = 100
@@ -322,10 +326,17 @@ class Analysis:
 
     def layer(self, source: Any, name: str) -> Any:
         """Return the dataset of a layer, as `xarray.Dataset`."""
-        found = self._call("layer", "layer", source, name)
+        return self._dataset("layer", source, name)
+
+    def complete(self, source: Any, name: str) -> Any:
+        """Return the dataset of a layer, as `xarray.Dataset`, from those of all layers."""
+        return self._dataset("complete", source, name)
+
+    def _dataset(self, step: str, source: Any, name: str) -> Any:
+        found = self._call(step, step, source, name)
         if not hasattr(found, "data_vars"):
             raise UserError(
-                f"{self.called}: layer gave {type(found).__name__}; allowed: an xarray Dataset"
+                f"{self.called}: {step} gave {type(found).__name__}; allowed: an xarray Dataset"
             )
         return found
 
@@ -333,9 +344,13 @@ class Analysis:
         """Return where a shard stands, below the folder of the scope."""
         return f"analyses/{self.name}/shards/{name}"
 
-    def layer_path(self, file_name: str) -> str:
-        """Return where the dataset of a layer stands, below the folder of the scope."""
-        return f"analyses/{self.name}/{file_name}.zarr"
+    def layer_path(self, file_name: str, step: str = "complete") -> str:
+        """Return where the dataset of a layer stands, below the folder of the scope.
+
+        That of the step ``"layer"`` stands apart where another step completes it.
+        """
+        inside = "layers/" if self.completes and step == "layer" else ""
+        return f"analyses/{self.name}/{inside}{file_name}.zarr"
 
     @property
     def entry_file(self) -> Path:
@@ -343,7 +358,7 @@ class Analysis:
         return self.file or Path(__file__).parent / self.name / "__init__.py"
 
     def modules(self, step: str) -> tuple[Path, ...]:
-        """Return the files that a step, of shard, layer, compute and present, runs."""
+        """Return the files that a step runs: shard, layer, complete, compute or present."""
         if self.file is not None:
             return (self.file,)
         folder = Path(__file__).parent / self.name
@@ -355,6 +370,7 @@ class Analysis:
         wanted = [("compute", "compute")] if self.tables else []
         wanted += [("shard", "shard")] if self.shards else []
         wanted += [("layer", "layer")] if self.per_layer else []
+        wanted += [("complete", "complete")] if self.completes else []
         wanted += [("figures", f"draw_{picture.name}") for picture in self.pictures]
         for part, name in wanted:
             if self._find(part, name) is None:

@@ -139,6 +139,7 @@ class Source:
         shards: folders of what the analysis' own jobs on the network wrote, by their names.
         layer_datasets: of the analysis' own datasets of layers the paths, by layer.
         results: what other analyses made that it reads, by their names.
+        twin_network: whether the model's network has an untrained twin.
     """
 
     studies: Sequence[Study]
@@ -151,6 +152,7 @@ class Source:
     shards: Mapping[str, Path] = field(default_factory=dict)
     layer_datasets: Mapping[str, Path] = field(default_factory=dict)
     results: Mapping[str, Result] = field(default_factory=dict)
+    twin_network: bool = False
 
     @property
     def study(self) -> Study:
@@ -197,7 +199,7 @@ class Source:
     @property
     def has_twin(self) -> bool:
         """Whether there is an untrained twin."""
-        return any(study.twin is not None for study in self.studies)
+        return self.twin_network or any(study.twin is not None for study in self.studies)
 
     def result(self, name: str) -> Result | None:
         """Return what another analysis made; None where it is read only if it is on."""

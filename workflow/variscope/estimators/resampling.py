@@ -118,7 +118,8 @@ def cluster_bootstrap(
     tail = float(ndtr(-np.sqrt(count / (count - 1)) * t))
     defined = ~np.isnan(found).all(axis=0)
     low, high = np.full(found.shape[1:], np.nan), np.full(found.shape[1:], np.nan)
-    low[defined], high[defined] = np.nanquantile(found[:, defined], [tail, 1 - tail], axis=0)
+    if defined.any():
+        low[defined], high[defined] = np.nanquantile(found[:, defined], [tail, 1 - tail], axis=0)
     return low, high
 
 
@@ -166,10 +167,10 @@ def benjamini_yekutieli(p: Array) -> Array:
 
 
 def _adjusted(p: Array, method: Literal["bh", "by"]) -> Array:
-    from scipy.stats import false_discovery_control  # costly to import
-
     adjusted = np.asarray(p, dtype=float).copy()
     tested = ~np.isnan(adjusted)
     if tested.any():
+        from scipy.stats import false_discovery_control  # costly to import
+
         adjusted[tested] = false_discovery_control(adjusted[tested], method=method)
     return adjusted

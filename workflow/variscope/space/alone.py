@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,15 @@ def alone(
         values[:, 0, p] = parameter.decode(u[:, p], *space.size)
     return Recipes(
         np.repeat(images.astype(np.int64), count), np.full((len(u), 1), place, np.int8), values
+    )
+
+
+def joined(parts: Sequence[Recipes]) -> Recipes:
+    """Return some recipes, one after the other, as one."""
+    return Recipes(
+        np.concatenate([part.image for part in parts]),
+        np.concatenate([part.operation for part in parts]),
+        np.concatenate([part.parameters for part in parts]),
     )
 
 

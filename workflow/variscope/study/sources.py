@@ -41,6 +41,7 @@ def open_source(analysis: Analysis, params: Any, given: Any) -> Source:
         }
     if params.get("network"):
         opened["open_network"] = partial(_network, params)
+        opened["twin_network"] = params.network["twin"] is not None
     return Source(
         studies=[study_from(study) for study in params.studies],
         settings=params.settings,

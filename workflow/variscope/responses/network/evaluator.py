@@ -167,6 +167,18 @@ class Evaluator:
                     on_rows(batch.rows.size)
                 batch = following
 
+    def of_recipes(
+        self, recipes: Recipes, ids: NDArray[np.int64], pixels: NDArray[Any]
+    ) -> dict[str, torch.Tensor]:
+        """Return each layer's outputs of recipes that no design made, ``(n, *unit)``.
+
+        Args:
+            recipes: ``(n,)`` of them.
+            ids, pixels: as of `inputs`.
+        """
+        none = np.empty((0, 0), dtype=np.int64)
+        return self._forward(_Batch(0, none, none, recipes, ids), pixels)
+
     def noise_floor(self, blocks: Blocks) -> dict[str, float]:
         """Measure what a reduced precision adds, on as many of some blocks as a batch holds.
 

@@ -310,3 +310,48 @@ def test_classes_stand_in_the_place_of_numbers_where_they_are_known():
     # Names of another number of units are not these units'.
     other = with_unit_names(synthetic.study({"scores": data}), {"scores": ["cat", "dog"]})
     assert "unit_name" not in other["scores"].coords
+
+
+# Mean and variance of all layers
+
+
+def test_all_layers_hold_their_mean_variance_and_coefficient_over_channels():
+    tree = small_study()
+    figure = figures.network(tree)
+    maps, vector = (layers(tree)[name] for name in ("conv1", "scores"))
+    shown = [cell.images[0] for cell in cells(figure)]
+    mean, variance = (maps[name].values for name in ("mean", "variance"))
+    expected = [
+        mean.mean(axis=0),
+        variance.mean(axis=0),
+        np.sqrt(variance.mean(axis=0)) / np.abs(mean).mean(axis=0),
+    ]
+    for k in range(3):
+        np.testing.assert_allclose(pixels(shown[2 * k]), expected[k])
+    for k, values in enumerate((vector["mean"].values, vector["variance"].values)):
+        np.testing.assert_allclose(pixels(shown[2 * k + 1])[:, 0], np.sort(values)[::-1])
+    for image in shown:
+        assert image.norm.vmin == pytest.approx(pixels(image).min())
+
+
+def test_units_that_are_not_finite_have_no_part_in_a_layers_picture():
+    data = synthetic.dataset("conv1", size=(3, 2, 2), constant=False)
+    data["status"][0] = 2
+    data["status"][:, 0, 0] = 2
+    data["mean"][0] = np.inf
+    figure = figures.network(synthetic.study({"conv1": data}))
+    found = pixels(cells(figure)[0].images[0])
+    assert np.ma.getmaskarray(found)[0, 0] and np.ma.getmaskarray(found).sum() == 1
+    np.testing.assert_allclose(found[1], data["mean"].values[1:, 1].mean(axis=0))
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 20])
+def test_any_number_of_layers_has_its_cells_within_the_figure(count: int):
+    names = [f"features.{k}.block" for k in range(count)]
+    made = {name: synthetic.dataset(name, size=(2, 3, 3)) for name in names}
+    figure = figures.network(synthetic.study(made))
+    width, height = figure.get_size_inches()
+    drawn = cells(figure)
+    assert len(drawn) == 3 * count
+    assert all(cell.left > 0 and cell.left + cell.width < width for cell in drawn)
+    assert all(cell.bottom > 0 and cell.bottom + cell.height < height for cell in drawn)

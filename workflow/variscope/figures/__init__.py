@@ -17,7 +17,10 @@ _PICTURES = {
     name: f"variscope.analyses.{name}.figures"
     for name in ("comparison", "convergence", "depth", "histograms", "maps", "moments", "pair_maps",
                  "pairs", "samples", "specialised", "summary")
-} | {"decay": "variscope.analyses.histograms.figures"}  # fmt: skip
+} | {
+    "decay": "variscope.analyses.histograms.figures",
+    "network": "variscope.analyses.moments.figures",
+}  # fmt: skip
 
 __all__ = [*_PICTURES, "save"]
 

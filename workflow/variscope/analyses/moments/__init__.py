@@ -9,6 +9,18 @@ ANALYSIS = Analysis(
     place=130,
     pictures=(
         Picture(
+            name="network",
+            title="Mean and variance of the whole network",
+            caption=(
+                "Mean, variance and coefficient of variation of all layers, from the first on the "
+                "left to the last. In maps, and in the patches of tokens, each pixel is over all "
+                "channels: their mean of each, and for the coefficient the root of the mean "
+                "variance over the mean magnitude of the means. Units of other layers are "
+                "sorted, the largest on top. Each cell has its own scale, whose ends stand below "
+                "it: magnitudes of layers differ by far more than a colour scale can show."
+            ),
+        ),
+        Picture(
             name="moments",
             title="Mean and variance",
             of="layer",

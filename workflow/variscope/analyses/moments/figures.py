@@ -11,7 +11,19 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from variscope.analyses.source import Source
-from variscope.figures.grids import Grid, draw_map, grid_size, plane, row_label
+from variscope.figures.grids import (
+    Cell,
+    Grid,
+    column_title,
+    draw_map,
+    frame_cell,
+    grid_size,
+    hatch_cell,
+    plane,
+    row_label,
+    title_room,
+    width_of,
+)
 from variscope.figures.style import (
     BLUE,
     SMALL,
@@ -24,11 +36,13 @@ from variscope.figures.style import (
 )
 from variscope.figures.units import MOST_BARS, shown_ranks
 from variscope.indices.maps import as_maps, leading_channels
-from variscope.indices.reading import is_map, unit_counts, unit_labels, unit_name
-from variscope.indices.wording import count_text
+from variscope.indices.reading import is_map, layers, unit_counts, unit_labels, unit_name
+from variscope.indices.wording import MINUS, count_text
 
 QUANTITIES = ("mean", "variance", "coefficient\nof variation")
 TOP_QUANTILE = 0.98
+LAYERS_IN_A_ROW = 8
+MOST_ROWS = 100  # units of a layer without maps
 
 
 def quantities(dataset: xr.Dataset) -> list[np.ndarray]:
@@ -179,6 +193,98 @@ def _moment_strips(
     heading = _heading(dataset) if title is None else title
     set_title(figure, f"{heading}\n{_status_note(dataset)}")
     return figure
+
+
+def over_channels(layer: xr.Dataset) -> list[np.ndarray]:
+    """Return mean, variance and coefficient of variation of a layer as pictures ``(y, x)``.
+
+    Maps and patches: over all channels, or features, at each pixel; the coefficient is the root of
+    the mean variance over the mean magnitude of the means. Other layers: a column of the units,
+    sorted by each quantity, of evenly spaced ranks where there are more than can be told apart.
+    Units that are not finite are left out.
+    """
+    if not is_map(layer):
+        columns = []
+        for values in quantities(layer):
+            found = np.sort(values[np.isfinite(values)])[::-1]
+            columns.append(found[shown_ranks(len(found), MOST_ROWS)][:, None])
+        return columns
+    mean, variance, _ = (np.ma.masked_invalid(part) for part in quantities(as_maps(layer)))
+    magnitude = np.ma.masked_equal(np.ma.abs(mean).mean(axis=0), 0)
+    spread = variance.mean(axis=0)
+    pictures = [mean.mean(axis=0), spread, np.ma.sqrt(spread) / magnitude]
+    return [np.ma.filled(part.astype(float), np.nan) for part in pictures]
+
+
+def network(
+    tree: xr.DataTree,
+    *,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Show mean, variance and coefficient of variation of all layers of a network in one row each.
+
+    Eight layers stand side by side, more of them below. Each cell has its own scale, whose ends are
+    written below it.
+
+    Args:
+        tree: of the study.
+        figsize: width and height, inches; without it the width of a page, and what is needed.
+        title: of the picture, in the place of what it is named after.
+    """
+    found = layers(tree)
+    names = list(found)
+    columns = min(LAYERS_IN_A_ROW, len(names))
+    bands = -(-len(names) // columns)
+    room = title_room(names)
+    top, left, gap = 0.36 + room, 0.82, 0.17
+    right = max(0.3, 0.85 * max(map(width_of, names[columns - 1 :: columns])) - 0.3)
+    # A band has a row for each quantity, and one for the names of the next band's layers.
+    rows = len(QUANTITIES) * bands
+    size, figsize = grid_size(
+        rows,
+        columns,
+        1.0,
+        margins=(left, right, top + (bands - 1) * room, 0.25),
+        largest=0.9,
+        figsize=figsize,
+        gap=gap,
+    )
+    figure = new_figure(0, figsize=figsize, constrained=False)
+    ax = plane(figure)
+    for number, (name, layer) in enumerate(found.items()):
+        band, column = divmod(number, columns)
+        grid = Grid(ax, size, left=left, top=top + band * room, gap=gap)
+        for k, values in enumerate(over_channels(layer)):
+            cell = grid[band * len(QUANTITIES) + k, column]
+            draw_quantity_cell(ax, cell, values)
+            if column == 0:
+                row_label(ax, cell, QUANTITIES[k])
+        column_title(ax, grid[band * len(QUANTITIES), column], name)
+    first = next(iter(found.values()))
+    heading = titled("Mean and variance of all layers", study_name(first, layer=False))
+    set_title(figure, heading if title is None else title, height=0.06)
+    return figure
+
+
+def draw_quantity_cell(ax: Axes, cell: Cell, values: np.ndarray) -> None:
+    """Draw a quantity ``(y, x)`` on a scale of its own, with the scale's ends below."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        frame_cell(ax, cell)
+        hatch_cell(ax, cell)
+        return
+    low, high = float(finite.min()), float(finite.max())
+    norm = Normalize(low, high if high > low else low + 1.0)
+    draw_map(ax, cell, values, norm=norm, cmap=quantity_colormap())
+    text = f"{low:.2g}" if high == low else f"{low:.2g} to {high:.2g}"
+    place = cell.left + cell.width / 2, cell.bottom - 2 / 72
+    ax.text(*place, text.replace("-", MINUS), fontsize=5.5, ha="center", va="top")
+
+
+def draw_network(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the picture ``network``."""
+    return network(source.tree)
 
 
 def draw_moments(layer: xr.Dataset, source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:

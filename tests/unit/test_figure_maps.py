@@ -355,3 +355,40 @@ def test_any_number_of_layers_has_its_cells_within_the_figure(count: int):
     assert len(drawn) == 3 * count
     assert all(cell.left > 0 and cell.left + cell.width < width for cell in drawn)
     assert all(cell.bottom > 0 and cell.bottom + cell.height < height for cell in drawn)
+
+
+# One unit of each layer
+
+
+def test_a_units_row_holds_its_indices_of_all_sets_and_its_quantities():
+    first = small_study()
+    second = small_study(synthetic.COLOR)
+    figure = figures.unit_rows({"spatial": first, "color": second})
+    columns = 2 + len(VARIABLES) + len(synthetic.COLOR)
+    drawn = np.array(cells(figure), dtype=object).reshape(2, 3, columns)
+    maps, vector = (layers(first)[name] for name in ("conv1", "scores"))
+    (channel,) = leading_channels(maps, 1)
+    neuron = int(vector["variance"].values.argmax())
+    for k, name in enumerate(("mean", "variance")):
+        np.testing.assert_allclose(pixels(drawn[0, k, 0].images[0]), maps[name][channel])
+        assert pixels(drawn[1, k, 0].images[0])[0, 0] == pytest.approx(float(vector[name][neuron]))
+    for row, index in enumerate(("S1", "shapley", "ST")):
+        for k in range(len(VARIABLES)):
+            found = pixels(drawn[0, row, 1 + k].images[0]).filled(np.nan)
+            np.testing.assert_allclose(found, maps[index][k, channel])
+            bar = pixels(drawn[1, row, 1 + k].images[0])
+            assert bar[0, 0] == pytest.approx(float(vector[index][k, neuron]))
+    # The same unit in the other set.
+    other = layers(second)["conv1"]["shapley"][2, channel]
+    found = pixels(drawn[0, 1, 2 + len(VARIABLES) + 2].images[0]).filled(np.nan)
+    np.testing.assert_allclose(found, other)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert any(text.startswith(f"conv1, channel {channel} (") for text in texts)
+    assert f"scores, neuron {neuron}" in texts
+
+
+def test_maps_of_many_pixels_are_thinned_evenly():
+    data = synthetic.dataset(size=(2, 200, 10), constant=False)
+    shown = pixels(cells(figures.maps(data, channels=[1]))[len(VARIABLES)].images[0])
+    rows = np.linspace(0, 199, 64).round().astype(int)
+    np.testing.assert_array_equal(shown, data["shapley"][0, 1].values[rows])

@@ -475,6 +475,12 @@ def test_files_of_large_layers_are_small(data, tmp_path):
         figures.pair_maps(data),
         figures.moments(data),
         figures.specialised(data, table),
+        figures.histograms(data),
+        figures.decay(synthetic.study({"large": data})),
+        figures.network(
+            synthetic.study({str(k): data.assign_attrs(layer=str(k)) for k in range(8)})
+        ),
+        figures.unit_rows({name: synthetic.study({"large": data}) for name in ("a", "b")}),
     )
     for figure in made:
         for path in figures.save(figure, tmp_path / "picture"):

@@ -28,8 +28,8 @@ class Mapped:
     study: Study
 
 
-def mapped_variables(source: Source) -> list[Mapped]:
-    """Return the variables of all sets of a model, in order, each of one study of its set.
+def study_of_each_set(source: Source) -> list[Study]:
+    """Return one study of each variable set of a model, in order.
 
     Of a set's designs the one whose main index is the Shapley effect is taken.
     """
@@ -38,9 +38,14 @@ def mapped_variables(source: Source) -> list[Mapped]:
         known = studies.get(study.variable_set)
         if known is None or (known.index != "shapley" and study.index == "shapley"):
             studies[study.variable_set] = study
+    return list(studies.values())
+
+
+def mapped_variables(source: Source) -> list[Mapped]:
+    """Return the variables of all sets of a model, in order, each of one study of its set."""
     pairs = [
         (variable, study)
-        for study in studies.values()
+        for study in study_of_each_set(source)
         for variable in variables(next(iter(layers(study.tree).values())))
     ]
     names = [variable for variable, _ in pairs]

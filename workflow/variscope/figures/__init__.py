@@ -16,7 +16,7 @@ from variscope.figures.style import save
 _PICTURES = {
     name: f"variscope.analyses.{name}.figures"
     for name in ("comparison", "convergence", "depth", "histograms", "maps", "moments", "pair_maps",
-                 "pairs", "samples", "specialised", "summary")
+                 "pairs", "samples", "specialised", "summary", "unit_rows")
 } | {
     "decay": "variscope.analyses.histograms.figures",
     "network": "variscope.analyses.moments.figures",

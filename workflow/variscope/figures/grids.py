@@ -31,6 +31,7 @@ SHARE_TICKS = (0, 0.05, 0.2, 0.5, 1)
 LONGEST = 4.0  # the sides of a cell, one over the other
 TITLE_SLANT = 32.0  # degrees
 GAP = 0.05  # inches between cells
+MOST_PIXELS = 64  # of a map, a side
 HATCH_SIDE = 120  # pixels of what is drawn over a map, about
 HATCH_STEP = 0.06  # inches between lines
 HATCH_COLOR = "0.8"
@@ -72,7 +73,8 @@ def draw_map(
 ) -> AxesImage:
     """Draw a map (y, x) into a cell of a plane, undefined pixels hatched.
 
-    The scale is that of shares unless given.
+    The scale is that of shares unless given. Of maps of more than 64 pixels a side evenly spaced
+    ones are drawn: a cell has no room for more, and files of a hundred maps would be large.
     """
     left, bottom, width, height = cell
     image = AxesImage(
@@ -83,7 +85,7 @@ def draw_map(
         origin="upper",
         extent=(left, left + width, bottom, bottom + height),
     )
-    array = np.ma.masked_invalid(np.asarray(values, dtype=float))
+    array = np.ma.masked_invalid(thinned(np.asarray(values, dtype=float)))
     if np.ma.is_masked(array):
         hatch_cell(ax, cell)
     image.set_data(array)
@@ -91,6 +93,15 @@ def draw_map(
     clip_to_cell(image, ax, cell)
     frame_cell(ax, cell)
     return image
+
+
+def thinned(values: np.ndarray) -> np.ndarray:
+    """Return evenly spaced pixels of a map (y, x), 64 a side at most."""
+    rows, columns = (
+        np.linspace(0, side - 1, min(side, MOST_PIXELS)).round().astype(int)
+        for side in values.shape
+    )
+    return values[np.ix_(rows, columns)]
 
 
 def hatch_pixels(ax: Axes, cell: Cell, where: np.ndarray) -> AxesImage | None:
@@ -108,8 +119,9 @@ def hatch_pixels(ax: Axes, cell: Cell, where: np.ndarray) -> AxesImage | None:
     """
     if not where.any():
         return None
-    fine = max(1, round(HATCH_SIDE / max(where.shape)))
-    large = np.kron(where, np.ones((fine, fine), dtype=bool))
+    few = thinned(where)
+    fine = max(1, round(HATCH_SIDE / max(few.shape)))
+    large = np.kron(few, np.ones((fine, fine), dtype=bool))
     row, column = np.indices(large.shape)
     step = max(3, round(max(large.shape) * HATCH_STEP / max(cell.width, cell.height)))
     lines = large & ((row + column) % step < max(1, step // 4))

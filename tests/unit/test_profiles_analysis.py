@@ -206,6 +206,13 @@ def test_constant_profiles_are_counted_and_left_out(tmp_path: Path):
     assert "12 profiles are constant and left out" in said(source, found)
 
 
+def test_what_masking_left_out_is_said(tmp_path: Path):
+    note = "No layer of class scores is among the network's layers."
+    nothing_tried = masking_cases.outcomes([masking_cases.unmasked("original")], notes=[note])
+    source = masked.source("profiles", nothing_tried.isel(condition=slice(0)), tmp_path)
+    assert note in said(source, tables(source))
+
+
 def test_without_masking_there_is_nothing_and_it_is_said():
     source = Source(studies=[Study.of(synthetic.tree())], settings={"outcomes": ["margin"]})
     found = tables(source)

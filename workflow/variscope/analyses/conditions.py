@@ -15,6 +15,7 @@ from variscope.analyses.masking.outcomes import (
     TOGETHER,
     Condition,
     Setting,
+    notes_of,
     read_outcomes,
 )
 from variscope.analyses.source import Source
@@ -85,6 +86,14 @@ def read_outcomes_of(source: Source) -> xr.Dataset | None:
         return None
     outcomes = read_outcomes(found.shards)
     return outcomes if outcomes.sizes["condition"] and outcomes.sizes["image"] else None
+
+
+def notes_on_masking(source: Source) -> list[str]:
+    """Return what masking left out, a sentence each, or that it gave nothing at all."""
+    found = source.result("masking")
+    if found is None or not found.shards:
+        return ["No unit was masked."]
+    return notes_of(read_outcomes(found.shards))
 
 
 def confidence_level(source: Source) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from variscope.analyses.conditions import layer_phrase, leading_layer
+from variscope.analyses.conditions import layer_phrase, leading_layer, notes_on_masking
 from variscope.analyses.profiles.groups import FEWEST_SETTINGS
 from variscope.analyses.source import Source
 from variscope.analyses.words import Words
@@ -31,7 +31,8 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
             answer=(
                 f"No mask was tried at {FEWEST_SETTINGS} settings or more beside matched random "
                 "masks, so there are no profiles."
-            )
+            ),
+            more=notes_on_masking(source),
         )
     layer = leading_layer(tests["layer"])
     test = tests[tests["layer"] == layer].iloc[0]

@@ -7,7 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from variscope.analyses.conditions import at_setting, layer_phrase, leading_layer
+from variscope.analyses.conditions import (
+    at_setting,
+    layer_phrase,
+    leading_layer,
+    notes_on_masking,
+)
 from variscope.analyses.masking.outcomes import ORIGINAL, REFERENCE
 from variscope.analyses.single_class.compute import ALPHA
 from variscope.analyses.single_class.sensitive import FEWEST_CLASSES
@@ -32,11 +37,13 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
             answer=(
                 "No layer of the study is known to hold the scores of at least "
                 f"{FEWEST_CLASSES} classes, so no single classes are ranked."
-            )
+            ),
+            more=notes_on_masking(source),
         )
     if classes.empty:
         return Words(
-            answer=f"{_steepest(ranking)} No mask was tried, so what masks predict is not known."
+            answer=f"{_steepest(ranking)} No mask was tried, so what masks predict is not known.",
+            more=notes_on_masking(source),
         )
     kind = classes["kind"].iloc[0]
     tried = classes[classes["kind"] == kind]

@@ -12,7 +12,7 @@ WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
 # The package of this clone, not another that happens to be installed.
 sys.path.insert(0, str(WORKFLOW))
 
-from variscope.study.config import typed
+from variscope.study.config import designs_of, typed
 from variscope.study.digest import value_digest
 from variscope.errors import UserError
 from variscope.inputs.scores import IMAGES_AT_ONCE
@@ -282,14 +282,37 @@ def precision_of(wildcards):
     return [f"{STUDY}/precision.json".format(**wildcards)]
 
 
-def every(pattern, **fixed):
-    """Fill a pattern for every study that agrees with the names given, without repeats."""
+def every(pattern, studies=None):
+    """Fill a pattern for every study, or for those that are given, without repeats."""
     filled = [
         pattern.format(model=s.model, set=s.variable_set, design=s.design)
-        for s in EXPERIMENT.studies
-        if all(getattr(s, key) == value for key, value in fixed.items())
+        for s in (EXPERIMENT.studies if studies is None else studies)
     ]
     return list(dict.fromkeys(filled))
+
+
+def presentations():
+    """The folders of what is presented where responses are measured elsewhere."""
+    return [
+        f"{RESULTS}/inputs/export/{variable_set}/{design}"
+        for variable_set in EXPERIMENT.config["variable_sets"]
+        for design in designs_of(EXPERIMENT.config)
+    ]
+
+
+def models_of(measured):
+    """A wildcard's constraint: models whose responses were measured elsewhere, or networks."""
+    names = {
+        study.model
+        for study in EXPERIMENT.plan.every
+        if bool(study.responses) == measured
+    }
+    return alternatives(names) if names else "(?!)"
+
+
+def design_of(wildcards):
+    """Blocks, replicates and kind of a design of the configuration."""
+    return {"kind": wildcards.design, **designs_of(EXPERIMENT.config)[wildcards.design]}
 
 
 def indices_of(study):

@@ -69,6 +69,8 @@ rule estimate:
         f"{RESULTS}/logs/indices-{{model}}-{{set}}-{{design}}-{{layer}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/indices-{{model}}-{{set}}-{{design}}-{{layer}}.tsv"
+    wildcard_constraints:
+        model=models_of(measured=False),
     conda:
         ENVIRONMENT
     resources:

@@ -305,7 +305,7 @@ def files_of(analysis):
     paths = [f"{folder}/{analysis.table_path(table)}" for table in analysis.tables]
     if analysis.has_words:
         paths.append(f"{folder}/{analysis.words_path}")
-    return [*every_of(paths), *pictures_of(analysis)]
+    return [*every_of(paths, analysis), *pictures_of(analysis)]
 
 
 def folders_of(chosen):
@@ -316,7 +316,7 @@ def folders_of(chosen):
     keys = scopes[chosen.analysis.scope]
     places = [
         {key: getattr(study, names[key]) for key in keys}
-        for study in EXPERIMENT.studies
+        for study in EXPERIMENT.about(chosen.analysis)
     ]
     found = [
         path
@@ -332,15 +332,17 @@ def folders_of(chosen):
 
 def pictures_of(analysis):
     """The pictures of an analysis, of every study that it is about."""
-    return every_of(
+    patterns = [
         f"{FOLDERS[analysis.scope]}/{analysis.picture_path(picture)}"
         + (".svg" if picture.of == "all" else "")
         for picture in analysis.pictures
-    )
+    ]
+    return every_of(patterns, analysis)
 
 
-def every_of(patterns):
-    return [path for pattern in patterns for path in every(pattern)]
+def every_of(patterns, analysis):
+    studies = EXPERIMENT.about(analysis)
+    return [path for pattern in patterns for path in every(pattern, studies)]
 
 
 def made_by_rules():
@@ -350,6 +352,7 @@ def made_by_rules():
         f"{RESULTS}/inputs/images.json",
         f"{RESULTS}/report.html",
         f"{RESULTS}/config.yaml",
+        *presentations(),
     ]
     for model in EXPERIMENT.config["models"]:
         names = ("accuracy.json", "weights.pt", "training.csv")

@@ -36,7 +36,7 @@ SCOPES: tuple[Scope, ...] = ("study", "set", "model", "experiment")
 # Names of rules that are no analyses, and of folders beside those of models and sets.
 RESERVED = ("accuracy", "all", "analyses", "default", "estimate", "evaluate", "export", "figures",
             "images", "indices", "page", "plan", "precision", "reached", "remove", "report",
-            "sums", "tidy", "train")  # fmt: skip
+            "presentations", "sums", "take_in", "tidy", "train")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

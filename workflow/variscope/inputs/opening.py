@@ -36,6 +36,8 @@ def dataset_settings(
     dataset["split"] = trained or varied or selects
     asked = {}
     for name, model in config["models"].items():
+        if model["responses"] is not None:
+            continue
         try:
             wanted = preprocessing(model["factory"], model["weights"], folder)
         except UserError as error:

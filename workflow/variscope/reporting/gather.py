@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from variscope.analyses.registry import Picture as Entry
 from variscope.analyses.tables import read_table
 from variscope.analyses.words import Words
 from variscope.estimators import proportion
+from variscope.indices.measured import HELD
 from variscope.indices.precision import Course
+from variscope.indices.wording import estimate_text, share_text
 from variscope.inputs.axes import file_name
 from variscope.inputs.scores import Answers
 from variscope.reporting.measured import target_sentence
@@ -38,6 +40,8 @@ from variscope.reporting.model import (
     VariableRow,
 )
 from variscope.reporting.sheets import sheets_of
+from variscope.stores.results import read_dataset
+from variscope.study.about import about
 from variscope.study.controls import selects
 from variscope.study.findings import Findings, FoundVariable
 from variscope.study.plan import MIB, Plan, StudyPlan
@@ -84,8 +88,9 @@ def gather(
     plan = Plan.of(config, found, results, selects(analyses))
     level = f"{100 * config['confidence_level']:g} %"
     sections, appendix = [], []
+    entries = {analysis.name: analysis for analysis in analyses}
     for analysis in analyses:
-        whole = _section(analysis, plan, results, level)
+        whole = _section(analysis, about(analysis, entries, plan.studies), plan, results, level)
         front = _without_appendix(analysis, whole)
         if any(part.answer or part.pictures for part in front.parts):
             sections.append(front)
@@ -125,10 +130,12 @@ def gather(
     )
 
 
-def _section(analysis: Analysis, plan: Plan, results: Path, level: str) -> Section:
+def _section(
+    analysis: Analysis, studies: Sequence[StudyPlan], plan: Plan, results: Path, level: str
+) -> Section:
     """Read what an analysis left of each study, set or model that it is about."""
     parts: dict[Path, Part] = {}
-    for study in plan.studies:
+    for study in studies:
         names = {
             "study": (study.model, study.variable_set, study.design),
             "set": (study.model, study.variable_set),
@@ -267,8 +274,11 @@ def _study(plan: StudyPlan, config: Mapping[str, Any], found: Findings, results:
         f"{model['factory']}, {found.models[plan.model].parameters:,} parameters",
         f"weights: {model['weights']}",
         *found.models[plan.model].notes,
-        *_computation(plan, folder, config["evaluation"]["precision"]),
     ]
+    if plan.responses:
+        described = [plan.responses, *found.models[plan.model].notes, *_noise(plan, folder)]
+    else:
+        described += _computation(plan, folder, config["evaluation"]["precision"])
     measured = json.loads((results / plan.model / "accuracy.json").read_text())
     return Study(
         model=plan.model,
@@ -395,6 +405,31 @@ def _computation(plan: StudyPlan, folder: Path, precision: str) -> Iterator[str]
         )
 
 
+def _noise(plan: StudyPlan, folder: Path) -> Iterator[str]:
+    """Yield how much of each region's variance is noise, and whether it is in the indices."""
+    for layer in plan.layers:
+        data = read_dataset(folder / "indices" / f"{file_name(layer.name)}.zarr", _is_noise)
+        if data.attrs["noise"] == HELD:
+            yield (
+                f"{layer.name}: nothing was presented twice, so that V, ST and the Shapley effects "
+                "hold the noise"
+            )
+            continue
+        share = estimate_text(
+            *(float(data[f"noise_share_layer{bound}"]) for bound in ("", "_low", "_high"))
+        )
+        drift = float(data["drift_share"].median())
+        yield (
+            f"{layer.name}: noise is {share} of the measured variance, from "
+            f"{data.attrs['repeats']:,} repeats, and taken off; drift is {share_text(drift)} of it "
+            "in the median unit"
+        )
+
+
+def _is_noise(name: Hashable) -> bool:
+    return str(name).startswith(("noise_share_layer", "drift_share"))
+
+
 def _timings(plan: Plan, results: Path, analyses: Sequence[Analysis]) -> Iterator[TimingRow]:
     """Yield what each stage took: from the jobs' own measurements and the sizes on the disk."""
     train = sum(map(_seconds, (results / "benchmarks").glob("train-*.tsv")))
@@ -403,6 +438,8 @@ def _timings(plan: Plan, results: Path, analyses: Sequence[Analysis]) -> Iterato
     for study in plan.studies:
         name = f"{study.model}-{study.variable_set}-{study.design}"
         folder = results / study.model / study.variable_set / study.design
+        if study.responses:
+            continue
         costs = _costs(study, folder)
         seconds = sum(cost["seconds"] for cost in costs)
         yield TimingRow(

@@ -60,8 +60,39 @@ def complete(config: Mapping[str, Any], folder: Path = Path(".")) -> dict[str, A
         except UserError as error:
             raise UserError(f"variable_sets.{name}.{error}") from error
     completed["analyses"] = complete_analyses(completed["analyses"], folder)
+    _check_models(completed["models"])
     twins(completed)  # whose names are free
     return in_order(completed, schema)
+
+
+def _check_models(models: Mapping[str, Any]) -> None:
+    """Raise a UserError where a model is neither a network nor responses, or both."""
+    for name, model in models.items():
+        if model["responses"] is None:
+            if model["factory"] is None:
+                raise UserError(
+                    f"models.{name}.factory: this key is missing. What makes the nn.Module; or "
+                    f"give models.{name}.responses, measured elsewhere"
+                )
+            continue
+        if model["factory"] is not None:
+            raise UserError(
+                f"models.{name}: found a factory and responses; allowed: one of them, since "
+                "responses are measured elsewhere"
+            )
+        for key, without in (("weights", "none"), ("twin", False)):
+            if model[key] != without:
+                raise UserError(
+                    f"models.{name}.{key}: found {model[key]!r}; allowed: left out, since there is "
+                    "no network behind responses"
+                )
+        try:
+            model["responses"].format(set="", design="")
+        except (KeyError, IndexError, ValueError):
+            raise UserError(
+                f"models.{name}.responses: found {model['responses']!r}; allowed: a path, with no "
+                "more than {set} and {design} in braces"
+            ) from None
 
 
 def _check_precision(designs: Mapping[str, Any]) -> None:

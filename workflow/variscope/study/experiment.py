@@ -13,9 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from variscope.analyses.registry import Analysis
 from variscope.errors import UserError
 from variscope.inputs.images import listing_digest
 from variscope.stores.atomic import new_file
+from variscope.study.about import about
 from variscope.study.choosing import Chosen, chosen
 from variscope.study.config import complete, groups_of
 from variscope.study.controls import selects, twins
@@ -23,6 +25,7 @@ from variscope.study.digest import PACKAGE, code_digest, files_digest, value_dig
 from variscope.study.findings import Findings
 from variscope.study.forecast import forecast
 from variscope.study.layer_groups import sweep
+from variscope.study.measured import response_files
 from variscope.study.plan import Plan, StudyPlan
 
 SCRIPTS = PACKAGE.parent / "scripts"
@@ -105,6 +108,11 @@ class Experiment:
     def analyses(self) -> tuple[Chosen, ...]:
         """The analyses that are on, in the order of the page."""
         return chosen(self.config["analyses"], self.folder)
+
+    def about(self, analysis: Analysis) -> tuple[StudyPlan, ...]:
+        """Return the studies that an analysis is about: all that it can be made of."""
+        entries = {one.analysis.name: one.analysis for one in self.analyses}
+        return about(analysis, entries, self.studies)
 
     def plan_text(self) -> str:
         """Return the plan as people read it, with how long it will take and what will be drawn."""
@@ -266,7 +274,9 @@ def numbers_digest(storage: str) -> str:
 
 
 def model_files_digest(model: Mapping[str, Any], folder: Path) -> str:
-    """Digest the files that a model is made of: its factory's and its state dict, if local."""
+    """Digest a model's local files: its factory's and its state dict, or its responses."""
+    if model["responses"] is not None:
+        return files_digest(response_files(model, folder))
     factory = model["factory"].rpartition(":")[0]
     files = [folder / name for name in (factory, model["weights"]) if (folder / name).is_file()]
     module = folder / (factory.replace(".", "/") + ".py")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from variscope.analyses.registry import Analysis
 from variscope.inputs.scores import DRAWS, MOST_IMAGES
+from variscope.study.about import about
 from variscope.study.choosing import Chosen
 from variscope.study.findings import Findings
 from variscope.study.plan import Plan, StudyPlan
@@ -50,18 +51,25 @@ def forecast(
     at_once = 1 if found.device.startswith("cuda") else max(1, (cores or 1) // threads)
     rates, seconds, most = [], 0.0, False
     for study in plan.every:
+        if study.responses:
+            continue
         one, how = rate(study, found, results)
         rates.append(f"{_number(1 / one)} images a second of {_name(study)}, {how}")
         jobs = len(study.shards)
         alone = one * study.evaluations * len(study.layer_groups) + _START * jobs
         seconds += alone / min(at_once, jobs)
         most |= study.target is not None
+    entries = {one.analysis.name: one.analysis for one in analyses}
     drawn = pictures(plan.studies, [one.analysis for one in analyses])
     answers = answered(found)
     beside = f"{at_once} jobs side by side" if at_once > 1 else "one job after another"
     return [
         *([f"  {'images for agreement':20} {answers:>24,}"] if answers else []),
-        *(line for one in analyses for line in passes(one, plan.studies, found)),
+        *(
+            line
+            for one in analyses
+            for line in passes(one, about(one.analysis, entries, plan.studies), found)
+        ),
         f"  {'pictures':20} {drawn:>24,}",
         f"  {'pictures disk, about':20} {f'{drawn * _PICTURE_BYTES / 2**20:,.0f} MiB':>24}",
         f"  {'evaluation, ' + ('at most' if most else 'about'):20} {duration(seconds):>24}",

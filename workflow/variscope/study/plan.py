@@ -27,6 +27,7 @@ from variscope.study.config import designs_of, groups_of, targets_of
 from variscope.study.controls import SELECTED_ON, SELECTION, TRANSIT, twin_of, twins
 from variscope.study.findings import Findings
 from variscope.study.layer_groups import LayerGroup, plan_groups
+from variscope.study.measured import presented, responses_of
 from variscope.study.rounds import sizes_of
 from variscope.study.sharding import Shard
 from variscope.vocabulary import HALVES
@@ -79,6 +80,8 @@ class StudyPlan:
         kind: of the design, where its folder is named otherwise.
         hold: the part that all images are of, whatever varies.
         stride: every so many replicates of the design are evaluated, beginning with the first.
+        responses: the file of them, where they were measured elsewhere and nothing is evaluated.
+        presented: presentations of such a study, repeats among them.
     """
 
     model: str
@@ -106,6 +109,8 @@ class StudyPlan:
     kind: str = ""
     hold: str = ""
     stride: int = 1
+    responses: str = ""
+    presented: int = 0
 
     @property
     def design_kind(self) -> str:
@@ -219,6 +224,8 @@ class StudyPlan:
     @property
     def memory_mb(self) -> dict[str, int]:
         """Memory of one job of each stage that runs, MiB: of the largest."""
+        if self.responses:
+            return {"indices": max(map(self.indices_mb, self.layers)), "analysis": self.analysis_mb}
         sizes = {"evaluate": max(map(self.evaluate_mb, self.layer_groups))}
         if self.storage == "activations":
             sizes["moments"] = max(map(self.moments_mb, self.layer_groups))
@@ -263,6 +270,13 @@ class StudyPlan:
 
     def indices_mb(self, layer: Layer) -> int:
         """Memory of a job that estimates a layer's indices, MiB."""
+        if self.responses:
+            # All regions as they are read; of one the order of its repeats, and the sums as
+            # measured and without noise, with their indices.
+            read = 8 * self.presented * (self.units + 3 * layer.units)
+            sums = 8 * self.replicates * self.layout.sum_rows * layer.units
+            found = 8 * self._values * layer.units
+            return _TORCH_MB + _COMPILING_MB + ceil((read + 6 * sums + 6 * found) / MIB)
         stored = 8 * _entries(self.group_of(layer.name)) * self.layout.sum_rows * layer.units
         slab = min(stored, max(SLAB_BYTES, stored // layer.shape[0]))
         found = 8 * self._values * layer.units
@@ -357,12 +371,14 @@ class Plan:
             for model in config["models"]
             for variable_set in config["variable_sets"]
             if select and found.variable_sets[variable_set].selects
+            if config["models"][model]["responses"] is None
         ]
         return cls(
             config["experiment"],
             tuple(
                 study(model, variable_set, design)
                 for model in config["models"]
+                if found.models[model].layers  # else its responses are still to be measured
                 for variable_set in config["variable_sets"]
                 for design in designs
             ),
@@ -441,10 +457,8 @@ class Plan:
                     **_asked(study),
                     "rows": f"{study.rows:,}",
                     "no-op rows": f"{about}{study.repeats:,} ({study.repeats / study.rows:.0%})",
-                    "evaluations": f"{about}{study.evaluations:,}",
+                    **_passes(study, about),
                     **({"published": f"{published:,}"} if source and published else {}),
-                    "passes": str(len(study.layer_groups)),
-                    "shards": str(len(study.shards)),
                     **{f"{stage} disk": _size(size) for stage, size in study.disk.items()},
                     **{
                         f"{stage} memory": _size(size * MIB)
@@ -515,7 +529,8 @@ def _study(
     batch_size, per_pass = (config["evaluation"][key] for key in ("batch_size", "layers_per_pass"))
     # Controls do not grow: they are of the rows of the first round.
     control = bool(network or hold)
-    target = None if control else targets_of(config).get(kind)
+    responses = "" if control else responses_of(config["models"][model], variable_set, kind)
+    target = None if control or responses else targets_of(config).get(kind)
     design, stride = (SELECTION, len(HALVES)) if hold else (kind, 1)
     in_rounds = tuple(
         of_replicates[::stride]
@@ -536,7 +551,9 @@ def _study(
         None if batch_size == "auto" else batch_size,
         found.device,
         of_network.outputs,
-        plan_groups(
+        ()
+        if responses
+        else plan_groups(
             of_network.layers,
             None if per_pass == "all" else per_pass,
             results / model / variable_set / design / (TRANSIT if control else config["storage"]),
@@ -554,6 +571,8 @@ def _study(
         kind if design != kind else "",
         hold,
         stride,
+        responses,
+        presented(sum(in_rounds[0]), len(in_rounds[0]), rows, config["export"]["repeats"]),
     )
 
 
@@ -570,6 +589,17 @@ def _asked(study: StudyPlan) -> dict[str, str]:
     return {
         "half-width": f"{study.target.half_width:g} ({of})",
         "most blocks": f"{study.most_blocks:,} in {len(study.sizes)} rounds",
+    }
+
+
+def _passes(study: StudyPlan, about: str) -> dict[str, str]:
+    """Say what is evaluated and how, or that nothing is."""
+    if study.responses:
+        return {"presentations": f"{study.presented:,}", "responses": study.responses}
+    return {
+        "evaluations": f"{about}{study.evaluations:,}",
+        "passes": str(len(study.layer_groups)),
+        "shards": str(len(study.shards)),
     }
 
 

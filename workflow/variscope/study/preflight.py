@@ -30,6 +30,7 @@ from variscope.study.findings import (
     FoundSet,
     FoundVariable,
 )
+from variscope.study.measured import measured_model
 
 # Rows that are decoded to count those that repeat; more are extrapolated, and said to be.
 _ROWS_COUNTED = 200_000
@@ -72,6 +73,9 @@ def preflight(config: Mapping[str, Any], folder: Path) -> Findings:
     models = {}
     for name, model in config["models"].items():
         with _naming(f"models.{name}"):
+            if model["responses"] is not None:
+                models[name] = measured_model(model, config, spaces, folder)
+                continue
             models[name], network = _model(
                 model, config["seed"], images, folder, config["training"]
             )

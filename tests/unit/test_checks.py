@@ -74,7 +74,7 @@ def test_intervals_of_truths_at_the_bound_pass_as_often_as_the_level_says() -> N
     data["S1_high"][...] = estimates + half / 2  # intervals that are too narrow are told
     narrow = tables(synthetic.study({"conv": data}))
     said = ENTRY.words(synthetic.source(synthetic.study({"conv": data})), narrow)
-    assert said.more[0].startswith("Not all intervals allow for it: S1 wholly below 0")
+    assert said.more[0].startswith("Not all intervals allow for it: S1 wholly below 0.")
     assert said.more[1].startswith("In 1 case of 4 (layers times checks)")
 
 

@@ -39,8 +39,8 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
             f"variables): {join_words(parts)}."
         ),
         more=[
-            f"{verdict}; intervals are {sides}, where {100 * allowed:g} % to one side may be if "
-            "all truths stood at the bound.",
+            f"{verdict}. Whole intervals are impossible: {sides}; {100 * allowed:g} % to one side "
+            "may be, if all truths stood at the bound.",
             *_worst(intervals, allowed),
         ],
         control=_dummies(variables),

@@ -143,7 +143,9 @@ def _null(
     whole = filled(maps.thinned(MOST_PIXELS))
     random = generator(seed, "correlation permuted", layer)
     observed, null = (part[(..., *at)] for part in null_correlations(whole, method, draws, random))
-    centre, spread = null.mean(axis=0), null.std(axis=0, ddof=1)
+    # With what is observed among them, so that it stands out no more than any of the null would.
+    together = np.concatenate([observed[None], null])
+    centre, spread = together.mean(axis=0), together.std(axis=0, ddof=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         far, far_null = abs(observed - centre) / spread, abs(null - centre) / spread
     adjusted = np.full(len(far), np.nan)

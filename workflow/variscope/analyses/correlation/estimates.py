@@ -22,7 +22,7 @@ from variscope.estimators.halves import (
 from variscope.indices.maps import by_channel
 
 # Intervals and tests are of so many pixels at most: neighbours tell next to nothing new.
-MOST_PIXELS = 16
+MOST_PIXELS = 12
 # Kinds whose values are shares of one variance, so that one's gain is the others' loss.
 CLOSED = ("shapley", "S1")
 _AT_ONCE = 2**22

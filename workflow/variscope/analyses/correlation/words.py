@@ -20,6 +20,7 @@ from variscope.indices.wording import (
 )
 from variscope.vocabulary import INDEX_NAMES
 
+IDENTITIES = ("class", "image", "part")
 MEANS = {"shapley": "Shapley effects", "S1": "S1", "ST": "ST", CV: "the coefficient of variation"}
 
 
@@ -71,14 +72,19 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
         note=(
             f"Maps are of the {INDEX_NAMES[kind]}; correlations are across channels, or neurons, "
             "and a mean over pixels. Intervals are over channels, and corrected for the noise of "
-            "the estimates; that the largest of many pairs was picked is not corrected for."
+            "the estimates; that the largest of many pairs was picked is not corrected for. Class, "
+            "image and part name one image together: no two of them are picked."
         ),
     )
 
 
 def _different(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return pairs of two variables, leaving out one variable in two sets."""
-    return pairs[pairs["first"] != pairs["second"]]
+    """Return pairs of two variables that are not one by what they are.
+
+    One variable in two sets is, and so are class, image and part, which name one image together.
+    """
+    first, second = (pairs[key].isin(IDENTITIES) for key in ("first", "second"))
+    return pairs[(pairs["first"] != pairs["second"]) & ~(first & second)]
 
 
 def _largest(pairs: pd.DataFrame) -> pd.Series:

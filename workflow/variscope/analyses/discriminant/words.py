@@ -79,10 +79,10 @@ def _exchanged(told: pd.DataFrame, best: pd.Series) -> str:
     smallest = 1 / (permutations + 1)
     p = float(best["p"])
     how = ", the smallest that so many allow" if p <= smallest else ""
-    low, high = (share_text(float(end)) for end in (told["permuted"].min(), told["permuted"].max()))
+    most = share_text(float(told["permuted"].max()))
     return (
         f"With labels exchanged within channels it is {share_text(float(best['permuted']))} there, "
-        f"and {low} to {high} in all layers ({permutations} permutations; p = {p:.2g}{how})."
+        f"and at most {most} in any layer ({permutations} permutations; p = {p:.2g}{how})."
     )
 
 
@@ -102,7 +102,7 @@ def _twin(shapes: pd.DataFrame, best: pd.Series) -> str:
     gained = float(best["accuracy"]) - float(best["twin"])
     from_twin = float(best["twin"]) - float(best["chance"])
     if low <= 0 <= high:
-        return f"{said}: the twin shares it, so it is geometry, not learning."
+        return f"{said}: the twin shares it, and nothing here says that it was learnt."
     if low > 0 and from_twin > gained:
         return f"{said}: most of it is there without learning, and training adds to it."
     return f"{said}."

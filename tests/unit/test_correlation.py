@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from variscope.analyses import built_in
 from variscope.analyses.correlation import compute as computing
 from variscope.analyses.correlation.estimates import correlate, null_correlations
 from variscope.analyses.correlation.layers import LayerMaps, Series, layer_maps
-from variscope.analyses.source import Source, Study
+from variscope.analyses.source import Result, Source, Study
 from variscope.analyses.tables import checked
 from variscope.estimators.closure import permuted_and_closed, random_orders
+from variscope.stores.results import write_dataset
 
 ENTRY = built_in()["correlation"]
 SETTINGS = {"method": "spearman", "resamples": 60, "permutations": 39}
@@ -248,3 +250,35 @@ def test_degenerate_layers_are_left_out_by_name(case: str) -> None:
     if case == "tokens":
         assert (layers["inference"] == "features").all()
         assert (layers["pixels"] == 6).all()
+
+
+@pytest.mark.parametrize("parts", [["train", "valid"], ["valid"]])
+def test_rank_biserial_correlations_are_a_kind_of_their_own(
+    parts: list[str], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(8)
+    shares = shares_of(independent(rng))
+    data = layer(shares, np.stack([shares, shares]))
+    sign = rng.choice([-1.0, 1.0], size=(1, *shares.shape[1:]))
+    moved = np.stack([sign[0] * shares[0], rng.random(shares.shape[1:])])  # as a, and as nothing
+    moved[:, 0, 0, 0] = NAN  # no image moved it
+    dims = ("part", "variable", "channel", "y", "x")
+    contrast = xr.Dataset(
+        {"rank_biserial": (dims, np.stack([moved] * len(parts)))},
+        {"part": np.array(parts, object), "variable": np.array(["a_set", "b"], object)},
+    )
+    write_dataset(tmp_path / "conv.zarr", contrast)
+    result = Result(analysis=ENTRY, layer_datasets={"conv": tmp_path / "conv.zarr"})
+    made = Source(studies=[study(data)], settings=SETTINGS, results={"contrast": result})
+    pairs = computing.compute(made)["pairs"]
+    same = row(pairs, kind="shapley", first="a", kind_second="rank_biserial")
+    other = row(pairs, kind="shapley", first="b", kind_second="rank_biserial")
+    assert same["corrected"] > 0.9 > 0.5 > other["corrected"]
+    assert same["p_adjusted"] < 0.05 < other["p_adjusted"]
+    assert np.isfinite(same["reliability_second"]) == (len(parts) == 2)
+    assert "c" not in pairs.loc[pairs["kind_second"] == "rank_biserial", "first"].tolist()
+    # What is known of shares alone stays as it is.
+    alone = tables([study(data)])["pairs"]
+    kept, others = (t[t["kind_second"] == "shapley"] for t in (pairs, alone))
+    for column in ("raw", "corrected"):
+        np.testing.assert_array_equal(kept[column], others[column])

@@ -13,7 +13,7 @@ from variscope.analyses.registry import (
 
 COMPARED: tuple[Column, ...] = (
     text("layer", "name of the layer"),
-    text("kind", "of the first map: shapley, S1 or ST"),
+    text("kind", "of the first map: shapley, S1, ST or rank_biserial (its magnitude)"),
     text("set", "variable set of the first map"),
     text("first", "variable of the first map"),
     text("kind_second", "of the second map; cv is the coefficient of variation"),
@@ -32,7 +32,7 @@ ANALYSIS = Analysis(
     title="Correlation of maps",
     question="Do two variables act on the same channels?",
     scope="model",
-    reads=("indices", "halves", "twin"),
+    reads=("indices", "halves", "twin", "analysis:contrast?"),
     memory=memory,
     place=54,
     tables=(
@@ -65,7 +65,10 @@ ANALYSIS = Analysis(
                 number("raw", "correlation of the maps from all replicates, mean over pixels"),
                 number("spread", "its standard deviation over pixels"),
                 number("cross", "correlation across halves of the replicates, mean over pixels"),
-                number("reliability_first", "correlation of the first map's two halves"),
+                number(
+                    "reliability_first",
+                    "correlation of the first map's two halves, where it has some",
+                ),
                 number("reliability_second", "correlation of the second map's two halves"),
                 number("corrected", "cross over the root of both reliabilities; may exceed 1"),
                 number("low", "lower confidence bound of corrected"),
@@ -105,7 +108,9 @@ ANALYSIS = Analysis(
             caption=(
                 "For each variable, how the maps of two kinds of value correlate across channels, "
                 "and how each kind does with the coefficient of variation of the unit. Without the "
-                "noise of the estimates; hatched where a map is too noisy for that."
+                "noise of the estimates; hatched where a map is too noisy for that. Rank: the "
+                "magnitude of the rank-biserial correlation, where `contrast` is on; its halves "
+                "are images of part train and of part valid."
             ),
         ),
         Picture(

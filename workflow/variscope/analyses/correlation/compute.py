@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from variscope.analyses.correlation import ANALYSIS
 from variscope.analyses.correlation.estimates import (
@@ -19,7 +20,6 @@ from variscope.analyses.correlation.estimates import (
     null_correlations,
 )
 from variscope.analyses.correlation.layers import (
-    CV,
     FEWEST_CHANNELS,
     LayerMaps,
     by_set,
@@ -30,6 +30,7 @@ from variscope.analyses.correlation.layers import (
 from variscope.analyses.source import Source, Study
 from variscope.estimators.resampling import generator, permutation_p
 from variscope.indices.reading import layers
+from variscope.stores.results import read_dataset
 
 CENTRAL = (0.025, 0.975)
 
@@ -44,8 +45,17 @@ class Places(NamedTuple):
 def compute(source: Source) -> dict[str, pd.DataFrame]:
     """Return the tables ``pairs`` and ``layers``."""
     studies = by_set(source.studies)
+    contrast = source.result("contrast")
+    paths = {} if contrast is None else contrast.layer_datasets
     found = [
-        layer_tables(studies, layer, source.settings, source.seed) for layer in layer_names(studies)
+        layer_tables(
+            studies,
+            layer,
+            read_dataset(paths[layer]) if layer in paths else None,
+            source.settings,
+            source.seed,
+        )
+        for layer in layer_names(studies)
     ]
     return {
         name: pd.concat([tables[k] for tables in found], ignore_index=True)
@@ -54,11 +64,15 @@ def compute(source: Source) -> dict[str, pd.DataFrame]:
 
 
 def layer_tables(
-    studies: Sequence[Study], layer: str, settings: Mapping[str, Any], seed: int
+    studies: Sequence[Study],
+    layer: str,
+    contrast: xr.Dataset | None,
+    settings: Mapping[str, Any],
+    seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the tables ``pairs`` and ``layers`` of one layer."""
     data = layers(studies[0].tree)[layer]
-    maps, across = layer_maps(studies, layer), layer_kind(data)
+    maps, across = layer_maps(studies, layer, contrast), layer_kind(data)
     fewest = f"left out: {maps.channels} {across} that vary, {FEWEST_CHANNELS} are needed"
     row = {"layer": layer, "n": maps.channels, "pixels": maps.whole.shape[1], "inference": across}
     if maps.channels < FEWEST_CHANNELS or not maps.pairs():
@@ -104,11 +118,7 @@ def _pairs(
             "kind_second": [s.kind for s in other],
             "set_second": [s.variable_set for s in other],
             "second": [s.variable for s in other],
-            **_observed(found, at),
-            # The coefficient of variation is not estimated half by half.
-            "reliability_second": np.where(
-                [s.kind == CV for s in other], np.nan, found.halves.reliability[at.second]
-            ),
+            **_observed(found, at, maps),
             "corrected": corrected,
             "low": low,
             "high": high,
@@ -120,13 +130,16 @@ def _pairs(
     )
 
 
-def _observed(found: Correlated, at: Places) -> dict[str, np.ndarray]:
+def _observed(found: Correlated, at: Places, maps: LayerMaps) -> dict[str, np.ndarray]:
     """Return the columns of what was observed."""
+    halved = np.array([series.kind not in maps.unhalved for series in maps.series])
+    reliability = np.where(halved, found.halves.reliability, np.nan)
     return {
         "raw": found.raw[at],
         "spread": found.spread[at],
         "cross": found.halves.cross[at],
-        "reliability_first": found.halves.reliability[at.first],
+        "reliability_first": reliability[at.first],
+        "reliability_second": reliability[at.second],
         "pixels": found.pixels[at].astype(int),
     }
 

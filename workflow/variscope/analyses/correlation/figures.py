@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from variscope.analyses.correlation.estimates import with_variation
-from variscope.analyses.correlation.layers import CV, by_set, main_kind
+from variscope.analyses.correlation.layers import CV, RANK, by_set, main_kind
 from variscope.analyses.source import Source
 from variscope.figures.grids import (
     Grid,
@@ -48,7 +48,7 @@ from variscope.indices.wording import variable_label
 from variscope.vocabulary import AUXILIARY
 
 MOST_LINES = 6
-SHORT = {"shapley": "Shapley", "S1": "S1", "ST": "ST", CV: "variation"}
+SHORT = {"shapley": "Shapley", "S1": "S1", "ST": "ST", RANK: "rank", CV: "variation"}
 # Pairs of variables have no colours of their own: those of Okabe and Ito (2008).
 PAIR_COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 ENDS = (-1.0, -0.5, 0.0, 0.5, 1.0)

@@ -14,6 +14,7 @@ from variscope.indices.reading import has_index, is_map, layers, unit_dims, vari
 from variscope.vocabulary import HALVES
 
 KINDS = ("shapley", "S1", "ST")
+RANK = "rank_biserial"  # its magnitude: shares have no sign
 CV = "cv"  # the coefficient of variation, sqrt(variance) / abs(mean)
 # With fewer, a correlation across channels says nothing.
 FEWEST_CHANNELS = 5
@@ -24,7 +25,7 @@ class Series:
     """Which map it is.
 
     Attributes:
-        kind: "shapley", "S1", "ST", or "cv" of the coefficient of variation.
+        kind: "shapley", "S1", "ST", "rank_biserial", or "cv" of the coefficient of variation.
         variable_set: of the study.
         variable: its name; "" of the coefficient of variation.
     """
@@ -41,8 +42,10 @@ class LayerMaps:
     Attributes:
         series: what each is.
         whole, half_a, half_b: values ``(series, pixel, channel)`` from all replicates, and from
-            the even and the odd ones. The coefficient of variation is the same in all three.
+            the even and the odd ones; rank-biserial correlations are from images of part train and
+            of part valid. Of `unhalved` kinds all three are the same.
         plane: height and width of the maps; None where the layer is of none.
+        unhalved: kinds that are not estimated half by half.
     """
 
     series: tuple[Series, ...]
@@ -50,6 +53,7 @@ class LayerMaps:
     half_a: np.ndarray
     half_b: np.ndarray
     plane: tuple[int, int] | None
+    unhalved: tuple[str, ...] = (CV,)
 
     def halves(self, pixels: slice = slice(None)) -> np.ndarray:
         """Return both halves, one after the other, ``(2 * series, pixel, channel)``."""
@@ -100,7 +104,9 @@ def layer_names(studies: Sequence[Study]) -> list[str]:
     return [name for name in first if all(name in other for other in others)]
 
 
-def layer_maps(studies: Sequence[Study], layer: str, kinds: Sequence[str] = KINDS) -> LayerMaps:
+def layer_maps(
+    studies: Sequence[Study], layer: str, contrast: xr.Dataset | None = None
+) -> LayerMaps:
     """Read the maps of a layer.
 
     Variables that were not varied in the sample have no maps.
@@ -108,7 +114,7 @@ def layer_maps(studies: Sequence[Study], layer: str, kinds: Sequence[str] = KIND
     Args:
         studies: one for each variable set.
         layer: its name.
-        kinds: of the values, as far as the studies hold them.
+        contrast: what each augmentation does alone to the layer's units, where that is known.
     """
     series: list[Series] = []
     parts: list[np.ndarray] = []
@@ -116,10 +122,12 @@ def layer_maps(studies: Sequence[Study], layer: str, kinds: Sequence[str] = KIND
     plane = None
     for study in studies:
         data = with_halves(layers(study.tree)[layer], layers(study.halves)[layer])
+        if contrast is not None and RANK in contrast:
+            data = with_contrast(data, contrast, study.variable_set)
         if is_map(data):
             data = as_maps(data)
             plane = (data.sizes["y"], data.sizes["x"])
-        for kind in (kind for kind in kinds if kind in data):
+        for kind in (kind for kind in (*KINDS, RANK) if kind in data):
             values = by_channel(data[kind].transpose("variable", ...))
             halves = by_channel(data[f"{kind}_half"].transpose("half", "variable", ...))
             for k, variable in enumerate(variables(data)):
@@ -130,7 +138,8 @@ def layer_maps(studies: Sequence[Study], layer: str, kinds: Sequence[str] = KIND
         ends.append(np.stack([series_cv] * 3))
     series += [Series(CV, study.variable_set, "") for study in studies]
     whole, half_a, half_b = np.stack([*parts, *ends], axis=1)
-    return LayerMaps(tuple(series), whole, half_a, half_b, plane)
+    single = contrast is None or contrast.sizes.get("part", 0) < 2
+    return LayerMaps(tuple(series), whole, half_a, half_b, plane, (CV, RANK) if single else (CV,))
 
 
 def with_halves(data: xr.Dataset, halves: xr.Dataset) -> xr.Dataset:
@@ -146,6 +155,31 @@ def with_halves(data: xr.Dataset, halves: xr.Dataset) -> xr.Dataset:
         if kind in ordered and kind in kept
     }
     return data[sorted(kept)].assign(added)
+
+
+def with_contrast(data: xr.Dataset, contrast: xr.Dataset, variable_set: str) -> xr.Dataset:
+    """Put the magnitude of the rank-biserial correlations beside a layer's indices.
+
+    The halves are the parts train and valid, where both were looked at. They may be of the same
+    sources of images, and so be more alike than other images would be: what is corrected by them
+    is then corrected too little. Units that no image moved have 0.
+
+    Args:
+        data: of `with_halves`.
+        contrast: ``rank_biserial (part, variable, *unit)``.
+        variable_set: an augmentation with bounds of its own is named after its set as well.
+    """
+    known = set(map(str, contrast["variable"].values))
+    fine, found = data["status"] == 0, []
+    for name in variables(data):
+        own = next((own for own in (f"{name}_{variable_set}", name) if own in known), None)
+        values = contrast[RANK].sel(variable=own or contrast["variable"].values[0], drop=True)
+        values = abs(values).drop_vars("part").fillna(0).where(fine)
+        found.append(values if own else values * np.nan)
+    parts = xr.concat(found, "variable")
+    whole = parts.mean("part")
+    halves = parts if parts.sizes["part"] == len(HALVES) else xr.concat([whole] * 2, "part")
+    return data.assign({RANK: whole, f"{RANK}_half": halves.rename(part="half")})
 
 
 def coefficient_of_variation(data: xr.Dataset) -> xr.DataArray:

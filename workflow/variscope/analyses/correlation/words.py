@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from variscope.analyses.correlation.layers import CV, by_set, main_kind
+from variscope.analyses.correlation.layers import CV, RANK, by_set, main_kind
 from variscope.analyses.source import Source
 from variscope.analyses.words import Words
 from variscope.indices.reading import layers
@@ -21,7 +21,13 @@ from variscope.indices.wording import (
 from variscope.vocabulary import INDEX_NAMES
 
 IDENTITIES = ("class", "image", "part")
-MEANS = {"shapley": "Shapley effects", "S1": "S1", "ST": "ST", CV: "the coefficient of variation"}
+MEANS = {
+    "shapley": "Shapley effects",
+    "S1": "S1",
+    "ST": "ST",
+    RANK: "the magnitude of the rank-biserial correlation",
+    CV: "the coefficient of variation",
+}
 
 
 def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:

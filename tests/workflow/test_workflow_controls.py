@@ -26,6 +26,7 @@ import json
 import pandas as pd
 import xarray as xr
 from variscope.analyses import Analysis, Table, integer, number, text
+from variscope.stores.results import read_dataset
 
 COLUMNS = (text("layer", "l"), number("half", "h"), number("twin", "t"), integer("shards", "s"))
 ANALYSIS = Analysis(
@@ -35,6 +36,7 @@ ANALYSIS = Analysis(
     reads=("indices", "halves", "selection", "twin", "network"),
     shards=lambda settings, studies: ("own", "twin"),
     per_layer=True,
+    completes=True,
     tables=(Table(name="found", title="Found", columns=COLUMNS),),
 )
 
@@ -50,6 +52,13 @@ def layer(source, name):
     weights = [json.loads((path / "network.json").read_text())["weight"]
                for path in source.shards.values()]
     return xr.Dataset({"weight": ("shard", weights)}, attrs={"layer": name})
+
+
+def complete(source, name):
+    together = {other: float(read_dataset(path)["weight"].sum())
+                for other, path in source.layer_datasets.items()}
+    own = read_dataset(source.layer_datasets[name])
+    return own.assign(together=("layer", list(together.values())))
 
 
 def compute(source):
@@ -150,6 +159,8 @@ def test_shards_layers_and_tables_follow_each_other(probed: Study) -> None:
     assert shards[0]["scores"] == "logits" and shards[0]["weight"] != shards[1]["weight"]
     made = read_dataset(folder / "probe" / "first.zarr")
     assert list(made["weight"].values) == [shard["weight"] for shard in shards]
+    assert list(made["together"].values) == [float(made["weight"].sum())] * 2
+    assert "together" not in read_dataset(folder / "probe" / "layers" / "first.zarr")
     found = pd.read_csv(folder / "probe" / "found.csv")
     assert list(found["layer"]) == ["first", "logits"] and list(found["shards"]) == [2, 2]
     first = layer_of(probed, "net", "cycle", "first")["S1_halves"].sel(half="A")

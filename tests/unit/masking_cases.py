@@ -85,6 +85,7 @@ def outcomes(
         "agree": first == first[same],
         "predicted": first.astype(np.int32),
         "top": top.astype(np.int32),
+        "shared": np.array([0.3 if c.control == "matched" else np.nan for c in conditions]),
     }
     if classes >= 100:
         arrays["correct5"] = (top == label[:, None]).any(axis=2)

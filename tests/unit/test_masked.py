@@ -242,7 +242,7 @@ def test_the_batch_is_halved_where_memory_is_short(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(masked, "_caught", short)
     torch.testing.assert_close(masked.scores(images, recording, changes), expected)
-    monkeypatch.setattr(masked, "_at_once", 3)
+    monkeypatch.setattr(masked, "_replayed_at_once", 3)
     monkeypatch.setattr(masked, "_caught", lambda *given: short(torch.empty(9), 1))
     with pytest.raises(torch.OutOfMemoryError):
         masked.scores(images, recording, changes)

@@ -119,7 +119,9 @@ def cluster_bootstrap(
     defined = ~np.isnan(found).all(axis=0)
     low, high = np.full(found.shape[1:], np.nan), np.full(found.shape[1:], np.nan)
     if defined.any():
-        low[defined], high[defined] = np.nanquantile(found[:, defined], [tail, 1 - tail], axis=0)
+        # The one that passes over NaN goes from unit to unit, and takes twenty times as long.
+        quantile = np.nanquantile if np.isnan(found[:, defined]).any() else np.quantile
+        low[defined], high[defined] = quantile(found[:, defined], [tail, 1 - tail], axis=0)
     return low, high
 
 

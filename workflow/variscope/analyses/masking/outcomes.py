@@ -8,7 +8,9 @@ Outcomes are stored by shards of images and read as one dataset:
 - of each image the coordinates ``image`` (its id), ``label`` and ``cluster``;
 - ``correct`` (the right class is the first), ``correct5`` (it is among five; from 100 classes up),
   ``margin`` (its probability less the largest other one), ``agree`` (the first class is that of the
-  same input without a mask), ``predicted`` and ``top`` (the first classes, the likeliest first).
+  same input without a mask), ``predicted`` and ``top`` (the first classes, the likeliest first);
+- ``shared`` of each condition: of matched units at the reference setting which share of the mask's
+  units they are, too; NaN of others.
 
 Where a network's classes are not those of the data, the right class of an image is the network's
 own answer to the image as it is, and the attribute ``target`` is ``"answer"``, not ``"label"``.
@@ -23,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+
 from variscope.stores.results import read_dataset, write_dataset
 
 FILE = "outcomes.zarr"
@@ -101,6 +104,7 @@ def outcomes_dataset(
     cluster: np.ndarray,
     classes: int,
     target: str = "label",
+    level: float = 0.95,
     notes: Iterable[str] = (),
 ) -> xr.Dataset:
     """Join outcomes with what they are of.
@@ -111,6 +115,7 @@ def outcomes_dataset(
         image, label, cluster: of each image; the label is the right class.
         classes: of the network.
         target: what the right class is, ``"label"`` or ``"answer"``.
+        level: of confidence, of the study.
         notes: what was left out, a sentence each.
     """
     dims = ("condition", "image", "rank")
@@ -124,7 +129,12 @@ def outcomes_dataset(
     return xr.Dataset(
         {name: (dims[: array.ndim], array) for name, array in arrays.items()},
         coords=coordinates,
-        attrs={"classes": classes, "target": target, "notes": json.dumps(list(notes))},
+        attrs={
+            "classes": classes,
+            "target": target,
+            "confidence_level": level,
+            "notes": json.dumps(list(notes)),
+        },
     )
 
 

@@ -65,8 +65,9 @@ class Masked:
         model: in eval mode, on its device.
         layers: that are masked, all in the same pass.
         scores: the layer of class scores.
-        at_once: images of one pass, at most, each counted once for each mask; halved where the
-            device's memory is short.
+        at_once: images of one pass of the whole network, at most, each counted once for each mask;
+            halved where the device's memory is short.
+        replayed_at_once: the same of a pass from the masked layers on; as many without it.
         memory: the layout that the network takes images of four dimensions in.
     """
 
@@ -77,11 +78,13 @@ class Masked:
         scores: Layer,
         *,
         at_once: int,
+        replayed_at_once: int | None = None,
         memory: torch.memory_format = torch.channels_last,
     ) -> None:
         self.model, self.layers, self.scores_layer = model, tuple(layers), scores
         self.replays = True  # whether recordings are replayed
         self._at_once, self._memory = at_once, memory
+        self._replayed_at_once = replayed_at_once or at_once
         modules = dict(model.named_modules(remove_duplicate=False))
         self._modules = {
             layer.name: modules[place_of(model, layer.name)[0]] for layer in self.layers
@@ -121,15 +124,17 @@ class Masked:
         (masks,) = {len(change.factor) for change in laid_out.values()}
         found, start = [], 0
         while start < masks:
-            some = slice(start, start + max(1, self._at_once // recording.images))
+            at_once = self._replayed_at_once if self._held else self._at_once
+            some = slice(start, start + max(1, at_once // recording.images))
             taken = {name: change.take(some) for name, change in laid_out.items()}
             try:
                 found.append(self._some(images, recording, taken))
             except torch.OutOfMemoryError:
-                if self._at_once <= recording.images:
+                if at_once <= recording.images:
                     raise
-                self._at_once //= 2
-                LOG.warning("masking: out of memory, %d images at once from here", self._at_once)
+                self._at_once = min(self._at_once, at_once // 2)
+                self._replayed_at_once = min(self._replayed_at_once, at_once // 2)
+                LOG.warning("masking: out of memory, %d images at once from here", at_once // 2)
             else:
                 start += len(found[-1])
         return torch.cat(found)
@@ -157,18 +162,20 @@ class Masked:
     def _replayed(self, recording: Recording, changes: Mapping[str, Change]) -> torch.Tensor:
         masks = len(next(iter(changes.values())).factor)
         last = recording.calls[-1]
-        first = [name for name, module in self._modules.items() if module is last.module]
+        first = [name for name in changes if self._modules[name] is last.module]
 
         def give(call: Call) -> Any:
-            output = call.given(call.repeated(recording.images, masks))
             if call is not last:
-                return output
+                return call.given(call.repeated(recording.images, masks))
             plain = call.given(call.leaves)
+            # A tensor that is masked is not repeated before: it may be most of what there is.
+            output = plain
+            if not isinstance(plain, torch.Tensor):
+                output = call.given(call.repeated(recording.images, masks))
             for name in first:
-                if name in changes:
-                    _, place = place_of(self.model, name)
-                    found = self._masked(name, changes[name], tensor_at(plain, place, name))
-                    output = _with(output, place, found)
+                _, place = place_of(self.model, name)
+                masked = self._masked(name, changes[name], tensor_at(plain, place, name))
+                output = _with(output, place, masked)
             return output
 
         (pixels,) = recording.pixels.repeated(recording.images, masks)
@@ -185,15 +192,7 @@ class Masked:
             return self._caught(repeated, masks)
 
     def _caught(self, pixels: torch.Tensor, masks: int) -> torch.Tensor:
-        """Run the network, and return what the layer of scores gave, ``(mask, n, class)``."""
-        found: list[torch.Tensor] = []
-
-        def receive(name: str, output: torch.Tensor) -> None:
-            found.append(output.float().flatten(1).clone())
-
-        with capture(self.model, [self.scores_layer], receive):
-            self.model(pixels)
-        return found[0].unflatten(0, (masks, -1))
+        return class_scores(self.model, self.scores_layer, pixels).unflatten(0, (masks, -1))
 
     @contextmanager
     def _masking(self, changes: Mapping[str, Change]) -> Iterator[None]:
@@ -240,6 +239,24 @@ class Masked:
             return values.to(device, torch.float32).contiguous(memory_format=form)
 
         return Change(one(change.factor), None if change.shift is None else one(change.shift))
+
+
+def class_scores(model: nn.Module, layer: Layer, images: torch.Tensor) -> torch.Tensor:
+    """Run a network, and return what its layer of class scores gives, float32 ``(n, class)``.
+
+    Args:
+        model: in eval mode.
+        layer: of the scores.
+        images: as the network takes them.
+    """
+    found: list[torch.Tensor] = []
+
+    def receive(name: str, output: torch.Tensor) -> None:
+        found.append(output.float().flatten(1).clone())
+
+    with capture(model, [layer], receive):
+        model(images)
+    return found[0]
 
 
 def _with(output: Any, place: Sequence[str], value: torch.Tensor) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import masking_worlds
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -27,6 +28,11 @@ def of(outcomes: xr.Dataset, **wanted: object) -> xr.Dataset:
     for name, value in wanted.items():
         held &= outcomes[name].values == value
     return outcomes.isel(condition=held)
+
+
+def by(table: pd.DataFrame, *columns: str) -> dict[tuple, dict]:
+    """The rows of a table, by what they are of."""
+    return {tuple(row[name] for name in columns): row for row in table.to_dict("records")}
 
 
 REFERENCE = {"operation": "scale", "strength": 0.0, "share": 0.2}
@@ -73,18 +79,18 @@ def test_the_interaction_of_the_known_variable_is_found_and_the_inert_one_has_no
 ) -> None:
     source, outcomes = colour
     tables = compute(source)
-    found = tables["interaction"].set_index(["layer", "kind", "outcome", "variable"])
-    gray = found.loc[("features", "shapley", "top1", "grayscale")]
+    found = by(tables["interaction"], "layer", "kind", "outcome", "variable")
+    gray = found["features", "shapley", "top1", "grayscale"]
     # Original input of class 0 loses all, that of class 1 gains all; gray input loses nothing.
     assert gray["interaction"] == pytest.approx(-(54 - 6) / 60)
     assert gray["high"] < 0
     assert gray["p"] < 0.01
     assert gray["n"] == 60
-    hue = found.loc[("features", "shapley", "margin", "hue")]
+    hue = found["features", "shapley", "margin", "hue"]
     assert abs(hue["interaction"]) < 1e-6
     assert hue["low"] <= 0 <= hue["high"]
-    specific = tables["specificity"].set_index(["layer", "kind", "outcome"])
-    row = specific.loc[("features", "shapley", "margin")]
+    specific = by(tables["specificity"], "layer", "kind", "outcome")
+    row = specific["features", "shapley", "margin"]
     assert row["permutations"] == 2  # of two labels
     assert row["p"] == 1  # which cannot be told from chance, and says so
     assert len(tables["accuracy"]) == outcomes.sizes["condition"]
@@ -160,11 +166,11 @@ def test_large_units_fool_the_random_control_and_not_the_matched_one(tmp_path: P
         images_per_class=79,
     )  # fmt: skip
     source, _ = masking_worlds.run(given, tmp_path)
-    losses = compute(source)["losses"].set_index(["layer", "kind", "outcome", "control"])
+    losses = by(compute(source)["losses"], "layer", "kind", "outcome", "control")
     for layer in ("features", TOGETHER):
-        naive = losses.loc[(layer, "shapley", "margin", "random")]
+        naive = losses[layer, "shapley", "margin", "random"]
         assert naive["beyond_low"] > 0.02  # "the sensitive units matter"
-        matched = losses.loc[(layer, "shapley", "margin", "matched")]
+        matched = losses[layer, "shapley", "margin", "matched"]
         assert abs(matched["beyond"]) < 0.1 * naive["beyond"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import masking_cases
 import numpy as np
@@ -30,7 +31,7 @@ def world(
     layers: Sequence[str] = (TOGETHER,),
     seed: int = 0,
     spread: float = 0.0,
-    **images: int,
+    **images: Any,
 ) -> xr.Dataset:
     """Masks take `loss` of the margin beyond matched units, `specific` more on their own input.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from variscope.figures.style import (
     SMALL,
     VERMILLION,
     WIDTH,
+    VariableStyle,
     change_colormap,
     labels,
     new_figure,
@@ -33,9 +34,9 @@ from variscope.figures.style import (
 )
 
 CONTROLS = {
-    "own": ("units most sensitive to the input's variable", VERMILLION, "-", "o"),
-    "matched": ("matched random units", BLUE, "--", "s"),
-    "random": ("random units", GREEN, ":", "^"),
+    "own": ("units most sensitive to the input's variable", VariableStyle(VERMILLION, "o", "-")),
+    "matched": ("matched random units", VariableStyle(BLUE, "s", "--")),
+    "random": ("random units", VariableStyle(GREEN, "^", ":")),
 }
 STRENGTHS = {0.0: "set to 0", 0.5: "halved", 1.5: "raised by half"}
 SMALLEST_SCALE = 0.01
@@ -87,7 +88,7 @@ def draw_matrix(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def _draw_cells(ax: Axes, found: pd.DataFrame, names: Sequence[str], norm: Normalize) -> AxesImage:
+def _draw_cells(ax: Axes, found: pd.DataFrame, names: list[str], norm: Normalize) -> AxesImage:
     """Draw a layer's matrix of inputs and masks, a dot where an interval leaves out 0."""
     value, low, high = (
         found.pivot(index="input", columns="mask", values=column)
@@ -128,15 +129,15 @@ def draw_doses(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
             held = found[(found["control"] == control) & (found["strength"] == strength)]
             if held.empty:
                 continue
-            _, color, line, marker = CONTROLS[control]
+            style = CONTROLS[control][1]
             value, low, high = (held[name].to_numpy(float) for name in ("value", "low", "high"))
             ax.errorbar(
                 100 * held["share"].to_numpy(float) + 0.6 * (place - 1),
                 value,
                 yerr=np.maximum([value - low, high - value], 0),
-                color=color,
-                linestyle=line,
-                marker=marker,
+                color=style.color,
+                linestyle=style.linestyle,
+                marker=style.marker,
                 markersize=3.2,
                 linewidth=1.0,
                 elinewidth=0.7,
@@ -145,9 +146,10 @@ def draw_doses(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
         ax.set_title(STRENGTHS[strength], fontsize=NORMAL, loc="left", pad=3)
         ax.set_xlabel("units that are hit, %", fontsize=SMALL)
     axes[0].set_ylabel("margin of the right class", fontsize=SMALL)
+    styles = [CONTROLS[name][1] for name in drawn]
     handles = [
-        Line2D([], [], color=color, linestyle=line, marker=marker, markersize=3.5, linewidth=1.0)
-        for _, color, line, marker in (CONTROLS[name] for name in drawn)
+        Line2D([], [], color=s.color, linestyle=s.linestyle, marker=s.marker, markersize=3.5)
+        for s in styles
     ]
     legend(figure, handles, [CONTROLS[name][0] for name in drawn], columns=3)
     set_title(figure, title)

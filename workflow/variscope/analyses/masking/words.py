@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -12,6 +13,8 @@ from variscope.analyses.words import Words
 from variscope.estimators.resampling import MIN_CLUSTERS
 from variscope.indices.wording import count_text, estimate_text, join_words
 from variscope.vocabulary import INDEX_NAMES
+
+Row = Mapping[str, Any]
 
 FEW_LABELS = 4  # with fewer, no order of the labels is rarer than 1 in 20
 
@@ -25,14 +28,15 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
         why = " ".join(notes) or "No variable has both maps and an input that it alters."
         return Words(answer=f"Nothing was masked. {why}")
     kind = str(margin["kind"].iloc[0])
-    main = margin[(margin["layer"] == TOGETHER) & (margin["kind"] == kind)].set_index("control")
-    own = main.loc["own"]
+    held = margin[(margin["layer"] == TOGETHER) & (margin["kind"] == kind)]
+    main = {str(row["control"]): row for row in _rows(held)}
+    own = main["own"]
     what = (
         f"Setting to 0 the fifth of all units with the largest {INDEX_NAMES[kind]} of a variable "
         f"takes {_estimate(own, 'loss')} from the margin of the right class' probability "
         f"({own['inference']})"
     )
-    answer = f"{what}; {_beyond(main, 'matched')}." if "matched" in main.index else f"{what}."
+    answer = f"{what}; {_beyond(main, 'matched')}." if "matched" in main else f"{what}."
     more = [sentence for sentence in (_specific(tables, kind), _layers(tables, kind),
                                       _others(tables, kind)) if sentence]  # fmt: skip
     return Words(
@@ -43,14 +47,19 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
     )
 
 
-def _estimate(row: pd.Series, name: str, prefix: str = "") -> str:
+def _rows(found: pd.DataFrame) -> list[Row]:
+    columns = [str(name) for name in found.columns]
+    return [dict(zip(columns, row, strict=True)) for row in found.itertuples(index=False)]
+
+
+def _estimate(row: Row, name: str, prefix: str = "") -> str:
     low, high = (float(row[f"{prefix}{end}"]) for end in ("low", "high"))
     return estimate_text(float(row[name]), low, high)
 
 
-def _beyond(main: pd.DataFrame, control: str) -> str:
+def _beyond(main: Mapping[str, Row], control: str) -> str:
     """Say by how much own masks cost more than a control's."""
-    row = main.loc[control]
+    row = main[control]
     units = {"matched": "as many units of the same channels and like size",
              "random": "as many units at random",
              "channels": "the same maps with their channels exchanged"}[control]  # fmt: skip
@@ -70,7 +79,7 @@ def _specific(tables: Mapping[str, pd.DataFrame], kind: str) -> str:
     held = held[held["outcome"] == "margin"]
     if held.empty:
         return ""
-    row = held.iloc[0]
+    row = _rows(held)[0]
     test = f"p = {float(row['p']):.2g} of {int(row['permutations']):,} orders of the masks' labels"
     value, low, high = (float(row[name]) for name in ("difference", "low", "high"))
     more = value >= 0
@@ -103,7 +112,7 @@ def _layers(tables: Mapping[str, pd.DataFrame], kind: str) -> str:
             "matched units."
         )
     named = [f"{row['layer']} by {_estimate(row, 'beyond', 'beyond_')}"
-             for _, row in more.iterrows()]  # fmt: skip
+             for row in _rows(more)]  # fmt: skip
     return (
         f"Layer by layer, the sensitive units cost more than their matched units in "
         f"{join_words(named)} (of {count_text(len(held), 'layer')})."
@@ -115,15 +124,15 @@ def _others(tables: Mapping[str, pd.DataFrame], kind: str) -> str:
     found = tables["losses"]
     held = found[(found["layer"] == TOGETHER) & (found["control"] == "matched")]
     held = held[(held["outcome"] == "margin") & (held["kind"] != kind)]
-    said = [f"{_estimate(row, 'beyond', 'beyond_')} by {row['kind']}" for _, row in held.iterrows()]
+    said = [f"{_estimate(row, 'beyond', 'beyond_')} by {row['kind']}" for row in _rows(held)]
     return (
         f"By maps of other kinds the difference from matched units is {join_words(said)}."
         * bool(said)
     )
 
 
-def _controls(main: pd.DataFrame, kind: str) -> str:
-    said = [_beyond(main, control) for control in ("random", "channels") if control in main.index]
+def _controls(main: Mapping[str, Row], kind: str) -> str:
+    said = [_beyond(main, control) for control in ("random", "channels") if control in main]
     if not said:
         return ""
     text = "; ".join(said)

@@ -21,6 +21,7 @@ from variscope.analyses.correlation.estimates import (
 )
 from variscope.analyses.correlation.layers import (
     FEWEST_CHANNELS,
+    RANK,
     LayerMaps,
     by_set,
     layer_kind,
@@ -51,7 +52,7 @@ def compute(source: Source) -> dict[str, pd.DataFrame]:
         layer_tables(
             studies,
             layer,
-            read_dataset(paths[layer]) if layer in paths else None,
+            read_dataset(paths[layer], RANK.__eq__) if layer in paths else None,
             source.settings,
             source.seed,
         )

@@ -74,7 +74,7 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
     return Words(
         answer=answer,
         more=[_kinds(pairs), _variation(pairs, kind, rate), *more],
-        control=" ".join(filter(None, (_null(compared, best, rate), _twin(reliable, best)))),
+        control=" ".join(filter(None, (_null(reliable, best, rate), _twin(reliable, best)))),
         note=(
             f"Maps are of the {INDEX_NAMES[kind]}; correlations are across channels, or neurons, "
             "and a mean over pixels. Intervals are over channels, and corrected for the noise of "
@@ -150,7 +150,7 @@ def _variation(pairs: pd.DataFrame, kind: str, rate: float) -> str:
     )
 
 
-def _null(compared: pd.DataFrame, best: pd.Series, rate: float) -> str:
+def _null(reliable: pd.DataFrame, best: pd.Series, rate: float) -> str:
     """Say what exchanged channels give, and how many pairs pass."""
     draws = int(best["permutations"])
     if 1 / (draws + 1) > rate:
@@ -158,13 +158,15 @@ def _null(compared: pd.DataFrame, best: pd.Series, rate: float) -> str:
             f"{draws} permutations cannot pass the level: the smallest p-value is "
             f"{1 / (draws + 1):.2g}."
         )
-    apart = int((compared["p_adjusted"] <= rate).sum())
+    held = _different(reliable)
+    apart = int((held["p_adjusted"] <= rate).sum())
     interval = interval_text(float(best["null_low"]), float(best["null_high"]))
     return (
         f"Shares that sum to 1 correlate by arithmetic: with channels exchanged, map by map, and "
         f"closed again, this pair gives {interval} across halves, and gave "
         f"{share_text(float(best['cross']))}. So held against the farthest pair of its layer, "
-        f"{apart} of {count_text(len(compared), 'pair')} stand apart ({draws} permutations)."
+        f"{apart} of {count_text(len(held), 'reliable pair')} of two variables stand apart ({draws} "
+        "permutations)."
     )
 
 

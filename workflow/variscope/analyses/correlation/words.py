@@ -165,8 +165,8 @@ def _null(reliable: pd.DataFrame, best: pd.Series, rate: float) -> str:
         f"Shares that sum to 1 correlate by arithmetic: with channels exchanged, map by map, and "
         f"closed again, this pair gives {interval} across halves, and gave "
         f"{share_text(float(best['cross']))}. So held against the farthest pair of its layer, "
-        f"{apart} of {count_text(len(held), 'reliable pair')} of two variables stand apart ({draws} "
-        "permutations)."
+        f"{apart} of {count_text(len(held), 'reliable pair')} of two variables stand apart "
+        f"({draws} permutations)."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,25 +29,42 @@ class Mapped:
     study: Study
 
 
-def study_of_each_set(source: Source) -> list[Study]:
+def study_of_each_set(
+    source: Source, tree: Callable[[Study], xr.DataTree] = lambda study: study.tree
+) -> list[Study]:
     """Return one study of each variable set of a model, in order.
 
-    Of a set's designs the one whose main index is the Shapley effect is taken.
+    Of a set's designs the first that gives Shapley effects is taken, else the first.
+
+    Args:
+        source: of a model.
+        tree: what of a study is read to know it.
     """
     studies: dict[str, Study] = {}
     for study in source.studies:
-        known = studies.get(study.variable_set)
-        if known is None or (known.index != "shapley" and study.index == "shapley"):
+        known = studies.setdefault(study.variable_set, study)
+        if not _has_shapley(tree(known)) and _has_shapley(tree(study)):
             studies[study.variable_set] = study
     return list(studies.values())
 
 
-def mapped_variables(source: Source) -> list[Mapped]:
-    """Return the variables of all sets of a model, in order, each of one study of its set."""
+def _has_shapley(tree: xr.DataTree) -> bool:
+    return "shapley" in next(iter(layers(tree).values()))
+
+
+def mapped_variables(
+    source: Source, tree: Callable[[Study], xr.DataTree] = lambda study: study.tree
+) -> list[Mapped]:
+    """Return the variables of all sets of a model, in order, each of one study of its set.
+
+    Args:
+        source: of a model.
+        tree: what of a study is read to know them.
+    """
     pairs = [
         (variable, study)
-        for study in study_of_each_set(source)
-        for variable in variables(next(iter(layers(study.tree).values())))
+        for study in study_of_each_set(source, tree)
+        for variable in variables(next(iter(layers(tree(study)).values())))
     ]
     names = [variable for variable, _ in pairs]
     return [
@@ -59,22 +77,27 @@ def mapped_variables(source: Source) -> list[Mapped]:
     ]
 
 
-def selecting(selection: xr.Dataset, halves: xr.Dataset, variable: str, kind: str) -> np.ndarray:
+def selecting(
+    selection: xr.Dataset, halves: Callable[[], xr.Dataset], variable: str, kind: str
+) -> np.ndarray | None:
     """Return the index that selects a layer's units for a variable, ``(*unit)``.
 
     That of half A of the replicates and train images; where that does not vary the variable, as it
-    does not the part, half A of all images. NaN everywhere where the study does not give the kind.
+    does not the part, half A of all images. None where the study does not give the kind.
 
     Args:
         selection: the layer's part of `Study.selection`.
-        halves: the layer's part of `Study.halves`.
+        halves: gives the layer's part of `Study.halves`.
         variable: of the study.
         kind: S1, ST or shapley.
     """
-    if kind in selection and variable in variables(selection):
+    if kind not in selection:
+        return None
+    if variable in variables(selection):
         found = np.asarray(selection[kind].sel(variable=variable), dtype=float)
         if np.isfinite(found).any():
             return found
-    if kind in halves:
-        return np.asarray(halves[kind].sel(variable=variable, half=HALVES[0]), dtype=float)
-    return np.full(selection["variance"].shape, np.nan)
+    half = halves()
+    if kind not in half:
+        return None
+    return np.asarray(half[kind].sel(variable=variable, half=HALVES[0]), dtype=float)

@@ -3,69 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 
+from variscope.analyses.mapped import Mapped, selecting
 from variscope.analyses.masking.outcomes import Condition
-from variscope.analyses.source import Source, Study
 from variscope.estimators.resampling import generator
 from variscope.estimators.sampling import count_of, matching_cells, ranks, shuffled
-from variscope.indices.reading import layers, variables
+from variscope.indices.reading import layers
 from variscope.inputs.axes import Layer
 from variscope.responses.network.masked import Change
-from variscope.vocabulary import AUXILIARY, HALVES
+from variscope.vocabulary import AUXILIARY
 
 KINDS = ("shapley", "S1", "ST")
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """A variable that has maps.
-
-    Attributes:
-        name: of the masks that are made from them: the variable's, with its set where several sets
-            have it.
-        variable: its name in the study.
-        study: that the maps are of.
-    """
-
-    name: str
-    variable: str
-    study: Study
-
-
-def mapped_variables(source: Source) -> list[Mapped]:
-    """Return the variables of all sets of a model, in order, each of one study of its set.
-
-    Of a set's designs the first that gives Shapley effects is taken, else the first.
-    """
-    studies: dict[str, Study] = {}
-    for study in source.studies:
-        known = studies.setdefault(study.variable_set, study)
-        if not _has_shapley(known) and _has_shapley(study):
-            studies[study.variable_set] = study
-    pairs = [
-        (variable, study)
-        for study in studies.values()
-        for variable in variables(next(iter(layers(study.selection).values())))
-    ]
-    names = [variable for variable, _ in pairs]
-    return [
-        Mapped(
-            variable if names.count(variable) == 1 else f"{variable} ({study.variable_set})",
-            variable,
-            study,
-        )
-        for variable, study in pairs
-    ]
-
-
-def _has_shapley(study: Study) -> bool:
-    return "shapley" in next(iter(layers(study.selection).values()))
 
 
 class LayerMaps:
@@ -96,17 +49,7 @@ class LayerMaps:
         """Return a map ``(*unit)``, or None where the study does not give the kind."""
         one = self._mapped[name]
         selected = self._data(one.study.selection)
-        if kind not in selected:
-            return None
-        if one.variable in variables(selected):
-            found = selected[kind].sel(variable=one.variable).values
-            if np.isfinite(found).any():
-                return np.asarray(found, dtype=float)
-        half = self._data(one.study.halves)
-        if kind not in half:
-            return None
-        found = half[kind].sel(variable=one.variable, half=HALVES[0]).values
-        return np.asarray(found, dtype=float)
+        return selecting(selected, lambda: self._data(one.study.halves), one.variable, kind)
 
     def change(self, conditions: Sequence[Condition]) -> Change:
         """Return what masks do to the layer's units, ``(mask, *unit)``."""

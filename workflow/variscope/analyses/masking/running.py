@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from variscope.analyses.mapped import Mapped
 from variscope.analyses.masking.grid import Target
-from variscope.analyses.masking.maps import LayerMaps, Mapped
+from variscope.analyses.masking.maps import LayerMaps
 from variscope.analyses.masking.outcomes import ORIGINAL, Condition, top_count
 from variscope.analyses.masking.subjects import Subjects
 from variscope.analyses.source import Source

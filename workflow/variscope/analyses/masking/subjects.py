@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from variscope.analyses.mapped import Mapped, mapped_variables
 from variscope.analyses.masking.grid import Target
-from variscope.analyses.masking.maps import Mapped, augmentations, mapped_variables
+from variscope.analyses.masking.maps import augmentations
 from variscope.analyses.masking.outcomes import TOGETHER
 from variscope.analyses.source import Source
 from variscope.estimators.resampling import generator
@@ -76,7 +77,7 @@ def subjects_of(source: Source, network: Network, chosen: Sequence[str] | str = 
         scores = None
     elif scores is None:
         notes.append("No layer of class scores is among the network's layers.")
-    mapped = tuple(mapped_variables(source))
+    mapped = tuple(mapped_variables(source, lambda study: study.selection))
     estimated = set(layers(mapped[0].study.selection)) if mapped else set()
     before = network.layers[: network.layers.index(scores)] if scores else ()
     kept = [one for one in before if one.name in estimated and not one.softmax]

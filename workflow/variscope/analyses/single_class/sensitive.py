@@ -115,7 +115,8 @@ class Scores:
 
     def selecting(self, kind: str) -> Array:
         """Return what classes are ranked by, ``(class,)``: half A, train images."""
-        return selecting(self._selection, self._halves, self.of.variable, kind).reshape(-1)
+        found = selecting(self._selection, lambda: self._halves, self.of.variable, kind)
+        return np.full(len(self.names), np.nan) if found is None else found.reshape(-1)
 
     def other_half(self, kind: str) -> Array:
         """Return the index of half B, ``(class,)``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import torch
 import xarray as xr
 from torch import nn
 from variscope.analyses.masking.outcomes import read_outcomes
-from variscope.analyses.masking.shard import shard
 from variscope.analyses.registry import built_in
 from variscope.analyses.source import Source, Study
 from variscope.inputs.layers import probe
@@ -24,17 +24,16 @@ from variscope.vocabulary import HALVES
 SIZE = 8
 
 
-def table(pixels: np.ndarray, label: np.ndarray, clusters: np.ndarray | None = None) -> ImageTable:
-    """Images in memory, all of the valid part."""
+def table(pixels: np.ndarray, label: np.ndarray, part: np.ndarray | None = None) -> ImageTable:
+    """Images in memory, all of the valid part unless their parts are given."""
     return ImageTable(
         classes=tuple(f"class {k}" for k in range(int(label.max()) + 1)),
         label=label.astype(np.int64),
-        part=np.ones(len(label), np.int8),
+        part=np.ones(len(label), np.int8) if part is None else part.astype(np.int8),
         source=tuple(map(str, range(len(label)))),
         size=pixels.shape[2:],
         reader=lambda ids: pixels[ids],
         dtype=str(pixels.dtype),
-        clusters=clusters,
     )
 
 
@@ -123,19 +122,18 @@ def source(
 
 def run(given: Source, folder: Path, count: int = 1) -> tuple[Source, xr.Dataset]:
     """Run the shards of masking, and return a source that has them, and their outcomes."""
+    made = run_shards(given, "masking", folder, count)
+    return made, read_outcomes(made.shards)
+
+
+def run_shards(given: Source, analysis: str, folder: Path, count: int = 1) -> Source:
+    """Run the shards of an analysis, and return a source that has them."""
     made = {}
-    for number in range(1, count + 1):
-        name = f"images_{number}_of_{count}"
+    for name in (f"images_{number}_of_{count}" for number in range(1, count + 1)):
         made[name] = folder / name
         made[name].mkdir(parents=True)
-        shard(given, name, made[name])
-    return Source(**{**vars_of(given), "shards": made}), read_outcomes(made)
-
-
-def vars_of(given: Source) -> dict[str, Any]:
-    """The fields of a source."""
-    names = ("studies", "settings", "open_images", "open_space", "open_network", "sets", "seed")
-    return {name: getattr(given, name) for name in names}
+        built_in()[analysis].shard(given, name, made[name])
+    return replace(given, shards=made)
 
 
 class Colour(nn.Module):

@@ -114,7 +114,7 @@ def _mean_of(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return lambda weights: weights @ values / weights.sum(axis=1, keepdims=True)
 
 
-def _with_intervals(
+def with_intervals(
     rows: Rows, values: Sequence[np.ndarray], images: Images, name: str, prefix: str = ""
 ) -> Rows:
     """Add to each row the mean of its values ``(image,)`` and the mean's bounds."""
@@ -148,7 +148,7 @@ def _interactions(effects: Effects, images: Images) -> Rows:
                     "shared": effects.shared(layer, kind, name),
                 }
             )
-    _with_intervals(rows, values, images, "interaction")
+    with_intervals(rows, values, images, "interaction")
     if rows:
         for row, p in zip(rows, images.p_values(np.array(values)), strict=True):
             row["p"] = p
@@ -168,7 +168,7 @@ def _matrices(effects: Effects, images: Images) -> Rows:
                 values.append(cell)
                 rows.append({"layer": layer, "kind": kind, "input": given, "mask": mask,
                              "outcome": effects.measure})  # fmt: skip
-    return _with_intervals(rows, values, images, "interaction")
+    return with_intervals(rows, values, images, "interaction")
 
 
 def _specificities(effects: Effects, images: Images) -> Rows:
@@ -193,7 +193,7 @@ def _specificities(effects: Effects, images: Images) -> Rows:
                 "variables": count,
             }
         )
-    return _with_intervals(rows, values, images, "difference")
+    return with_intervals(rows, values, images, "difference")
 
 
 def _losses(effects: Effects, images: Images) -> Rows:
@@ -211,8 +211,8 @@ def _losses(effects: Effects, images: Images) -> Rows:
             rows.append(
                 {"layer": layer, "kind": kind, "control": control, "outcome": effects.measure}
             )
-    _with_intervals(rows, beyond, images, "beyond", "beyond_")
-    return _with_intervals(rows, losses, images, "loss")
+    with_intervals(rows, beyond, images, "beyond", "beyond_")
+    return with_intervals(rows, losses, images, "loss")
 
 
 def _doses(effects: Effects, images: Images) -> Rows:
@@ -236,7 +236,7 @@ def _doses(effects: Effects, images: Images) -> Rows:
                 rows.append({"kind": kind, "control": control, "operation": setting.operation,
                              "strength": setting.strength, "share": setting.share,
                              "outcome": effects.measure})  # fmt: skip
-    return _with_intervals(rows, values, images, "value")
+    return with_intervals(rows, values, images, "value")
 
 
 def _accuracy(outcomes: xr.Dataset, images: Images) -> Rows:

@@ -80,10 +80,14 @@ class Effects:
         seeds = range(1 + int(self.outcomes["seed"].max()))
         return [condition._replace(control=control, seed=seed) for seed in seeds]
 
+    def plain(self, given: str) -> np.ndarray:
+        """Return the outcome of an input without a mask, ``(image,)``."""
+        return np.asarray(self._values[self._rows[unmasked(given)]], dtype=np.float64)
+
     def loss(self, given: str, masks: Iterable[Condition]) -> np.ndarray | None:
         """Return what masks take from an input's outcome, averaged over the masks, ``(image,)``."""
-        plain, masked = self.mean([unmasked(given)]), self.mean(masks)
-        return None if plain is None or masked is None else plain - masked
+        masked = self.mean(masks)
+        return None if masked is None else self.plain(given) - masked
 
     def mask(
         self, layer: str, kind: str, given: str, mask: str, setting: Setting = REFERENCE

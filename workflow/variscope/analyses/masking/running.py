@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from variscope.analyses.masking.subjects import Subjects
 from variscope.analyses.source import Source
 from variscope.inputs.axes import Layer
 from variscope.inputs.values import MEMORY_FORMATS
+from variscope.log import Progress
 from variscope.responses.network.masked import Masked, class_scores
 from variscope.responses.network.opened import Network
 from variscope.space.alone import alone, plain
@@ -91,7 +93,7 @@ class Runner:
         self._scores: Layer = subjects.scores
         self._labelled = subjects.labelled
         self._inputs: dict[str, Mapped] = {one.name: one for one in subjects.inputs}
-        self._maps = maps
+        self.maps = maps
         self._layers = {layer.name: layer for layer in subjects.layers}
         self._masked: dict[str, Masked] = {}
         self._evaluators: dict[str, Any] = {}
@@ -125,27 +127,91 @@ class Runner:
         return probabilities(scores, self._scores.softmax)
 
     def masked(
-        self,
-        images: torch.Tensor,
-        target: Target,
-        conditions: Sequence[Condition],
-        receive: Callable[[slice, torch.Tensor], None],
-    ) -> None:
-        """Hand class probabilities under masks to ``receive(conditions, (mask, n, class))``.
+        self, images: torch.Tensor, target: Target, conditions: Sequence[Condition]
+    ) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Yield class probabilities under masks, ``(mask, n, class)``, with the masks' places.
 
         Args:
             images: what the network is given.
             target: what is masked.
             conditions: of the target, whose masks are made.
-            receive: takes the conditions' places and what they gave.
         """
         engine = self._engine(target)
         recording = engine.record(images)
         for start in range(0, len(conditions), _MASKS_AT_ONCE):
             some = slice(start, start + _MASKS_AT_ONCE)
-            changes = {name: self._maps[name].change(conditions[some]) for name in target.layers}
+            changes = {name: self.maps[name].change(conditions[some]) for name in target.layers}
             scores = engine.scores(images, recording, changes)
-            receive(some, probabilities(scores, self._scores.softmax))
+            yield some, probabilities(scores, self._scores.softmax)
+
+    @torch.inference_mode()
+    def outcomes(
+        self,
+        conditions: Sequence[Condition],
+        targets: Sequence[Target],
+        parts: Sequence[NDArray[np.int64]],
+    ) -> tuple[dict[str, np.ndarray], NDArray[np.int64]]:
+        """Return the outcomes of chunks of images, and the right class of each image.
+
+        Args:
+            conditions: original input without a mask before all others.
+            targets: what is masked.
+            parts: chunks of images, of which each runs through the network at once.
+
+        Returns:
+            By name ``(condition, image)`` and ``(image,)``, images in the order of their ids.
+        """
+        images = sum(map(len, parts))
+        found, labels = [], []
+        with Progress(len(conditions) * images, "masked images") as progress:
+            for ids in parts:
+                arrays, label = self._outcomes(conditions, targets, ids, progress)
+                found.append(arrays)
+                labels.append(label)
+        if not found:
+            return {}, np.empty(0, np.int64)
+        order = np.argsort(np.concatenate(parts))
+        joined = {
+            name: np.concatenate([one[name] for one in found], axis=1)[:, order]
+            for name in found[0]
+        }
+        return joined, np.concatenate(labels)[order]
+
+    def _outcomes(
+        self,
+        conditions: Sequence[Condition],
+        targets: Sequence[Target],
+        ids: NDArray[np.int64],
+        progress: Progress,
+    ) -> tuple[dict[str, np.ndarray], NDArray[np.int64]]:
+        """Return the outcomes of one chunk of images."""
+        rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row, condition in enumerate(conditions):
+            rows[condition.input, condition.layer].append(row)
+        pixels = self._source.images.load(ids)
+        arrays: dict[str, np.ndarray] = {}
+
+        def keep(places: list[int], outcomes: dict[str, np.ndarray]) -> None:
+            for name, values in outcomes.items():
+                shape = (len(conditions), *values.shape[1:])
+                arrays.setdefault(name, np.empty(shape, values.dtype))[places] = values
+            progress(len(places) * len(ids))
+
+        right: torch.Tensor | None = None
+        for given in dict.fromkeys(condition.input for condition in conditions):
+            altered = self.images(given, ids, pixels)
+            plain = self.plain(altered)
+            if right is None:
+                right = self.right_classes(ids, plain)
+            first = first_classes(plain, 1)[:, 0]
+            keep(rows[given, ""], answers(plain[None], right, first))
+            for target in targets:
+                places = rows[given, target.name]
+                some = [conditions[row] for row in places]
+                for part, probability in self.masked(altered, target, some):
+                    keep(places[part], answers(probability, right, first))
+        assert right is not None  # there is a condition
+        return arrays, right.cpu().numpy()
 
     def right_classes(self, ids: NDArray[np.int64], plain: torch.Tensor) -> torch.Tensor:
         """Return the right class of each image: its label, or the network's answer.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from variscope.analyses.masking.grid import Grid
 from variscope.analyses.masking.maps import LayerMaps, usable
@@ -16,7 +16,7 @@ from variscope.analyses.masking.outcomes import (
     outcomes_dataset,
     write_outcomes,
 )
-from variscope.analyses.masking.running import Runner, answers, chunks, first_classes
+from variscope.analyses.masking.running import Runner, chunks
 from variscope.analyses.masking.subjects import (
     Subjects,
     confidence_level,
@@ -25,7 +25,6 @@ from variscope.analyses.masking.subjects import (
 )
 from variscope.analyses.source import Source
 from variscope.indices.wording import join_words
-from variscope.log import Progress
 
 
 def shard(source: Source, name: str, folder: Path) -> None:
@@ -46,14 +45,36 @@ def shard(source: Source, name: str, folder: Path) -> None:
         source.images, "valid", settings["images_per_class"], source.seed, "masking"
     )
     parts = chunks(scored, network.batch_size) if conditions else []
-    mine = parts[number - 1 :: count]
-    ids = np.sort(np.concatenate(mine)) if mine else scored[:0]
+    runner = Runner(source, network, subjects, maps) if conditions else None
+    store(folder, source, subjects, runner, conditions, parts[number - 1 :: count], notes)
+
+
+def store(
+    folder: Path,
+    source: Source,
+    subjects: Subjects,
+    runner: Runner | None,
+    conditions: Sequence[Condition],
+    parts: Sequence[NDArray[np.int64]],
+    notes: Sequence[str],
+) -> None:
+    """Run conditions on chunks of images, and write what comes of it.
+
+    Args:
+        folder: where the outcomes go.
+        source: of a model.
+        subjects: what is masked.
+        runner: of the network; None where there are no conditions.
+        conditions: that are run.
+        parts: chunks of images, ids ascending in each.
+        notes: what was left out.
+    """
+    ids = np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
     arrays: dict[str, np.ndarray] = {}
     label = source.images.label[ids]
-    if conditions:
-        runner = Runner(source, network, subjects, maps)
-        arrays, label = _run(runner, source, subjects, conditions, mine)
-        arrays["shared"] = _shared(conditions, subjects, maps)
+    if runner is not None:
+        arrays, label = runner.outcomes(conditions, subjects.targets, parts)
+        arrays["shared"] = _shared(conditions, subjects, runner.maps)
     write_outcomes(
         folder,
         outcomes_dataset(
@@ -93,7 +114,7 @@ def _conditions(
 
 
 def _shared(
-    conditions: list[Condition], subjects: Subjects, maps: dict[str, LayerMaps]
+    conditions: Sequence[Condition], subjects: Subjects, maps: Mapping[str, LayerMaps]
 ) -> np.ndarray:
     """Return which share of a mask's units its matched units are, too; of others NaN."""
     layers_of = {target.name: target.layers for target in subjects.targets}
@@ -110,64 +131,3 @@ def _shared(
                 known[key] = both / sum(int(a.sum()) for a in own)
             found[row] = known[key]
     return found
-
-
-def _run(
-    runner: Runner,
-    source: Source,
-    subjects: Subjects,
-    conditions: list[Condition],
-    parts: list[np.ndarray],
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return the outcomes ``(condition, image)`` of chunks of images, and the right classes."""
-    rows: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for row, condition in enumerate(conditions):
-        rows[condition.input, condition.layer].append(row)
-    inputs = list(dict.fromkeys(condition.input for condition in conditions))
-    found: list[dict[str, np.ndarray]] = []
-    labels = []
-    images = sum(len(ids) for ids in parts)
-    with Progress(len(conditions) * images, "masked images") as progress, torch.inference_mode():
-        for ids in parts:
-            pixels = source.images.load(ids)
-            arrays: dict[str, np.ndarray] = {}
-
-            def keep(
-                places: list[int], outcomes: dict[str, np.ndarray], arrays: dict = arrays
-            ) -> None:
-                for name, values in outcomes.items():
-                    if name not in arrays:
-                        shape = (len(conditions), *values.shape[1:])
-                        arrays[name] = np.empty(shape, values.dtype)
-                    arrays[name][places] = values
-                progress(len(places) * next(iter(outcomes.values())).shape[1])
-
-            target = None
-            for given in inputs:
-                altered = runner.images(given, ids, pixels)
-                plain = runner.plain(altered)
-                if target is None:  # the first input is the original one
-                    target = runner.right_classes(ids, plain)
-                    labels.append(target.cpu().numpy())
-                first = first_classes(plain, 1)[:, 0]
-                keep(rows[given, ""], answers(plain[None], target, first))
-                for masked in subjects.targets:
-                    places = rows[given, masked.name]
-
-                    def receive(
-                        some: slice,
-                        probability: torch.Tensor,
-                        places: list[int] = places,
-                        right: torch.Tensor = target,
-                        first: torch.Tensor = first,
-                    ) -> None:
-                        keep(places[some], answers(probability, right, first))
-
-                    runner.masked(altered, masked, [conditions[row] for row in places], receive)
-            found.append(arrays)
-    order = np.argsort(np.concatenate(parts)) if parts else np.empty(0, int)
-    joined = {
-        name: np.concatenate([one[name] for one in found], axis=1)[:, order]
-        for name in (found[0] if found else ())
-    }
-    return joined, np.concatenate(labels)[order] if labels else np.empty(0, np.int64)

@@ -34,7 +34,7 @@ class Harmed(nn.Module):
         self.head = nn.Linear(5 * UNITS, 2)
         with torch.no_grad():
             self.features.weight.zero_()
-            self.features.bias.fill_(1.0)
+            nn.init.ones_(self.features.bias)  # type: ignore[arg-type]
             self.features.weight[0, 0], self.features.weight[0, 1] = -2.5, 2.5
             self.head.weight.zero_()
             self.head.weight[1, : UNITS // 2] = 1.0

@@ -40,8 +40,8 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
         f"Scaling the {share} of units that are most sensitive to a distortion by "
         f"{float(best['strength']):g} {layer_phrase(str(best['layer']))}, as train images "
         f"chose, changes the margin on held-out images with that distortion by "
-        f"{_estimate(mean, 'gain')} ({mean['inference']}), of {share_text(float(mean['lost']))} that "
-        f"distortions take: {_judged(mean)}."
+        f"{_estimate(mean, 'gain')} ({mean['inference']}), of "
+        f"{share_text(float(mean['lost']))} that distortions take: {_judged(mean)}."
     )
     return Words(
         answer=answer,

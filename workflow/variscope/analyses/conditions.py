@@ -19,8 +19,9 @@ from variscope.analyses.masking.outcomes import (
     read_outcomes,
 )
 from variscope.analyses.source import Source
+from variscope.estimators.resampling import MIN_CLUSTERS
 from variscope.indices.reading import layers
-from variscope.indices.wording import variable_label
+from variscope.indices.wording import count_text, variable_label
 
 COLUMNS = list(Condition._fields)
 SETTING = list(Setting._fields)
@@ -77,6 +78,21 @@ def inference(clusters: int, images: int, resamples: int) -> str:
     """Say what intervals over images are about."""
     what = "images" if clusters == images else f"clusters of {images} images"
     return f"{what}, {resamples:,} resamples"
+
+
+def count_of_images(row: pd.Series) -> str:
+    """Write n for a sentence: "n = 10 clusters of 100 images"."""
+    return f"n = {row['n']} {str(row['inference']).split(',')[0]}"
+
+
+def few_clusters(clusters: int) -> str:
+    """Say what so few clusters cannot tell; empty where there are enough."""
+    if clusters >= MIN_CLUSTERS:
+        return ""
+    return (
+        f"{count_text(clusters, 'cluster')} of images cannot tell much: no p-value over images is "
+        f"given with fewer than {MIN_CLUSTERS}, and intervals are wide."
+    )
 
 
 def read_outcomes_of(source: Source) -> xr.Dataset | None:

@@ -101,17 +101,6 @@ ANALYSIS = Analysis(
     ),
     pictures=(
         Picture(
-            name="profiles",
-            title="Profiles and their clusters",
-            caption=(
-                "Each row is a mask under an input (mask @ input), each column a setting of the "
-                "mask; colours say how much more, or less, the outcome is than under random masks "
-                "that hit as many and as large units. The tree joins profiles that go together "
-                "(distance 1 - Spearman correlation, average linkage); clusters in strong colour "
-                "come back when the images are resampled. A tree finds clusters in noise as well."
-            ),
-        ),
-        Picture(
             name="matching",
             title="The same mask, with the image altered and not",
             caption=(
@@ -120,6 +109,17 @@ ANALYSIS = Analysis(
                 "with {level} intervals over images. Hollow: raw profiles, which all fall with the "
                 "dose, so that they go together whatever the mask. Crosses: the mean correlation "
                 "with other variables' masks, which a claim about the matching mask must exceed."
+            ),
+        ),
+        Picture(
+            name="profiles",
+            title="Profiles and their clusters",
+            caption=(
+                "Each row is a mask under an input (mask @ input), each column a setting of the "
+                "mask; colours say how much more, or less, the outcome is than under random masks "
+                "that hit as many and as large units. The tree joins profiles that go together "
+                "(distance 1 - Spearman correlation, average linkage); clusters in strong colour "
+                "come back when the images are resampled. A tree finds clusters in noise as well."
             ),
         ),
     ),

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from variscope.analyses.conditions import layer_phrase, leading_layer, notes_on_masking
+from variscope.analyses.conditions import (
+    count_of_images,
+    few_clusters,
+    layer_phrase,
+    leading_layer,
+    notes_on_masking,
+)
 from variscope.analyses.profiles.groups import FEWEST_SETTINGS
 from variscope.analyses.source import Source
 from variscope.analyses.words import Words
@@ -58,11 +64,13 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
         f"Less that of matched random masks, {what}, correlates between altered and original "
         f"images at {share_text(float(defined['spearman'].mean()))} on average for the matching "
         f"mask and at {share_text(float(defined['others'].mean()))} for another variable's: "
-        f"a difference of {found} (n = {test['n']}, {test['inference']}; p = {test['p']:.2g} by "
-        f"permuted labels of {masks}), {verdict}. {_one(best)} goes together the most, "
+        f"a difference of {found} ({count_of_images(test)}; p = {test['p']:.2g} by permuted "
+        f"labels of {masks}), {verdict}. {_one(best)} goes together the most, "
         f"{_one(worst)} the least."
     )
-    return Words(answer=answer, more=_more(tables, test) + _published(same), control=_control(test))
+    return Words(
+        answer=answer, more=_more(tables, test) + _published(same), control=_control(test, defined)
+    )
 
 
 def _same(table: pd.DataFrame, test: pd.Series) -> pd.DataFrame:
@@ -107,7 +115,7 @@ def _more(tables: Mapping[str, pd.DataFrame], test: pd.Series) -> list[str]:
         said,
         f"Of {count_text(len(tested), 'kind, layer and outcome', 'kinds, layers and outcomes')} "
         f"{sure} show the difference at p < {ALPHA:g} (with an interval above 0), where about "
-        f"{ALPHA * len(tested):.0f} would by chance.",
+        f"{ALPHA * len(tested):.1f} would by chance.",
     ]
 
 
@@ -130,13 +138,15 @@ def _published(same: pd.DataFrame) -> list[str]:
     ]
 
 
-def _control(test: pd.Series) -> str:
+def _control(test: pd.Series, same: pd.DataFrame) -> str:
     """Say what raw profiles would have said, and that few labels cannot tell."""
     said = (
-        "All outcomes fall with the dose. Without the control, the same correlations exceed those "
-        f"with other variables' masks by {share_text(float(test['raw_difference']))} "
-        f"(p = {test['raw_p']:.2g})."
+        "Profiles fall with the dose whichever units are masked, so that without the control they "
+        f"correlate at {share_text(float(same['raw'].mean()))} with the matching mask and at "
+        f"{share_text(float(same['raw_others'].mean()))} with those of other variables."
     )
+    if few := few_clusters(int(test["n"])):
+        said += f" {few}"
     if test["permutations"] and 1 / test["permutations"] >= ALPHA:
         said += (
             f" With {count_text(test['masks'], 'mask')} there are {test['permutations']:,} orders "

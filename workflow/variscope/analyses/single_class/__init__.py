@@ -107,16 +107,6 @@ ANALYSIS = Analysis(
     ),
     pictures=(
         Picture(
-            name="decay",
-            title="How sensitivity falls off over the classes",
-            caption=(
-                "The outputs of the layer of scores, sorted for each variable by its index, and "
-                "for mean and coefficient of variation once. A curve that falls off steeply means "
-                "that few classes depend on the variable more than others. Dashed: how many "
-                "classes are taken for the most sensitive."
-            ),
-        ),
-        Picture(
             name="overlap",
             title="Sensitive and predicted classes",
             caption=(
@@ -125,6 +115,16 @@ ANALYSIS = Analysis(
                 "without a mask, for each input. Right: with the original input under the "
                 "variable's own masks. Framed: more than classes of like activation and more than "
                 "matched random masks give, at p below 0.05 each and without correction."
+            ),
+        ),
+        Picture(
+            name="decay",
+            title="How sensitivity falls off over the classes",
+            caption=(
+                "The outputs of the layer of scores, sorted for each variable by its index, and "
+                "for mean and coefficient of variation once. A curve that falls off steeply means "
+                "that few classes depend on the variable more than others. Dashed: how many "
+                "classes are taken for the most sensitive."
             ),
         ),
         Picture(

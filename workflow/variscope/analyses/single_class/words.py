@@ -9,6 +9,8 @@ import pandas as pd
 
 from variscope.analyses.conditions import (
     at_setting,
+    count_of_images,
+    few_clusters,
     layer_phrase,
     leading_layer,
     notes_on_masking,
@@ -67,10 +69,8 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
         answer = f"Of {count_text(len(tried), *what)} {len(kept)} {passes} both controls: " + (
             join_words(named)
         )
-    answer += f" (n = {tried['n'].iloc[0]}, {tried['inference'].iloc[0]}). {_steepest(ranking)}"
-    return Words(
-        answer=answer, more=_overlap(tables["overlap"], kind), control=_control(tried, ranking)
-    )
+    answer += f" ({count_of_images(tried.iloc[0])}). {_steepest(ranking)}"
+    return Words(answer=answer, more=_overlap(tables["overlap"], kind), control=_control(tried))
 
 
 def _class(row: pd.Series) -> str:
@@ -125,7 +125,7 @@ def _overlap(overlap: pd.DataFrame, kind: str) -> list[str]:
     ]
 
 
-def _control(tried: pd.DataFrame, ranking: pd.DataFrame) -> str:
+def _control(tried: pd.DataFrame) -> str:
     """Say what a class must pass, and where it could not have passed it."""
     like, masks = int(tried["like"].max()), int(tried["masks"].max())
     others, random = (
@@ -143,4 +143,7 @@ def _control(tried: pd.DataFrame, ranking: pd.DataFrame) -> str:
         weak.append(f"so few classes cannot give less than p = {1 / like:.2g}")
     if 1 / (masks + 1) >= ALPHA:
         weak.append(f"so few random masks not less than {1 / (masks + 1):.2g}")
-    return f"{said} Here nothing could pass: {join_words(weak)}." if weak else said
+    if weak:
+        said += f" Here nothing could pass: {join_words(weak)}."
+    few = few_clusters(int(tried["n"].iloc[0]))
+    return f"{said} {few}" if few else said

@@ -68,9 +68,25 @@ def reduced(name: str, folder: Path, **changes: Any) -> dict[str, Any]:
             f"models.{name}.weights": "none",
             "designs.cycle.blocks": 2,
             "designs.replicates": 2,
+            "analyses": True,  # without those that run the network
             **changes,
         },
     )
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg11"])
+def test_published_correlations_of_profiles_are_of_the_studys_variables(name: str):
+    config = complete(paper(name))
+    published = config["analyses"]["profiles"]["published"]
+    studied = {
+        variable if isinstance(variable, str) else variable["name"]
+        for one in config["variable_sets"].values()
+        for variable in one["variables"]
+    }
+    assert set(published) == {"shapley", "S1"}
+    for values in published.values():
+        assert set(values) <= studied and all(0.5 < value < 1 for value in values.values())
+    assert published["shapley"]["hue"] == min(published["shapley"].values())
 
 
 def assert_indices(folder: Path, name: str, sets: list[str]) -> None:

@@ -14,7 +14,7 @@ from tiny import REPOSITORY
 COMMANDS = (
     "estimators", "memory", "evaluations", "intervals", "coverage", "differences", "peers",
     "evaluation", "disk", "scaling", "extrapolate", "transit",
-    "compiling", "whole",
+    "compiling", "whole", "masking",
 )  # fmt: skip
 FOR_THE_OTHERS = ("measuring", "rivals", "networks", "hard_units", "stopping")
 
@@ -48,6 +48,7 @@ def test_every_command_is_tested():
         "scaling",
         "transit",
         "compiling",
+        "masking",
     ],
 )
 def test_a_benchmark_runs_and_says_on_what(name: str, tmp_path: Path):

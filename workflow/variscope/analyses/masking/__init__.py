@@ -204,7 +204,7 @@ ANALYSIS = Analysis(
             "default": "reduced",
             "description": "reduced: all 17 settings and the mean for the main kind where all "
             "layers of maps are masked at once, under original and own input, and scale 0 of a "
-            "fifth of the units elsewhere; all: every control, kind, setting, input and mask",
+            "fifth of the units elsewhere; all: every kind, setting, layer, input and mask",
         },
         "controls": {
             "type": "array",

@@ -40,9 +40,10 @@ class Grid:
         kinds: of maps, the main one first.
         controls: of "other", "random", "matched" and "channels".
         seeds: shufflings of the random and matched controls.
-        whole: all controls of all kinds at all settings for every input and mask; else the main
-            kind at all settings where all layers are masked at once, under input of its own
-            variable and original input, and the rest at the reference setting.
+        whole: all kinds at all settings for every input and mask; else the main kind at all
+            settings where all layers are masked at once, under input of its own variable and
+            original input, and the rest at the reference setting. Masks of other variables than
+            the input's are held against one drawing of matched units in any case.
     """
 
     kinds: tuple[str, ...]
@@ -88,7 +89,7 @@ class Grid:
             yield "other", 0
         else:
             return
-        all_of_them = self.whole or (own and main and reference)
+        all_of_them = own and (self.whole or (main and reference))
         if "matched" in self.controls and (own or applied or self.whole):
             yield from (("matched", seed) for seed in range(self.seeds if all_of_them else 1))
         if all_of_them and "random" in self.controls:

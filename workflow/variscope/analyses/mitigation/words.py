@@ -111,13 +111,15 @@ def _control(mean: Row, margin: list[Row]) -> str:
         text = f"{start}, which cannot be told from the sensitive ones (difference {by})"
     means = [row for row in margin if row["variable"] == mean["variable"]]
     more = sum(row["beyond_low"] > 0 for row in means)
-    return f"{text}. Over matched units there is a gain in {more} of {len(means)} places of masks."
+    places = count_text(len(means), "place")
+    return f"{text}. Sensitive units gain more than matched ones in {more} of {places}."
 
 
 def _note(clusters: int) -> str:
     note = (
         "Units are chosen from half of the replicates, and their factor, one for all distortions "
-        "of a place, on train images; gains are those on valid images."
+        "of a place (a layer, or all layers of maps at once), on train images; gains are those on "
+        "valid images."
     )
     if clusters < MIN_CLUSTERS:
         return (

@@ -19,6 +19,8 @@ def about(
         studies: of the experiment. Those of responses that were measured elsewhere have no network,
             and are left out where an analysis, or one that it reads, runs one.
     """
+    if analysis.about == "measured":
+        return tuple(study for study in studies if study.responses)
     runs = _runs_the_network(analysis, entries)
     return tuple(study for study in studies if not (runs and study.responses))
 

@@ -152,7 +152,7 @@ ANALYSIS = Analysis(
                 "channels, of the trained network. Maps are of different halves of the replicates, "
                 "so that they share no noise. Rows: planes that the segment is fed with, then "
                 "pictures in which one coordinate varies. Numbers stand where the {level} interval "
-                "over channels leaves out 0. Hatched: undefined."
+                "over channels leaves out 0, of up to 14 variables. Hatched: undefined."
             ),
         ),
         Picture(

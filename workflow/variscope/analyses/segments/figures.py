@@ -19,6 +19,7 @@ from variscope.figures.style import (
     hatch_ground,
     labels,
     new_figure,
+    nothing_to_show,
     set_title,
     text_color,
 )
@@ -60,9 +61,7 @@ def by_planes(table: pd.DataFrame, value: str, unit: str, title: str, *, full: b
     """
     table = table[(table["network"] == "trained") & (table["via"] != "original")]
     if table.empty:
-        figure = new_figure(1.0)
-        figure.text(0.02, 0.5, "No segment is looked at.", fontsize=NORMAL)
-        return figure
+        return nothing_to_show(title, "no segment is looked at")
     panels = list(table.groupby(["variable_set", "segment"], sort=False))
     sizes = [_size(part) for _, part in panels]
     figure = new_figure(sum(0.19 * planes + 1.15 for planes, _ in sizes) + 0.3)

@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torchvision
 import xarray as xr
 from masking_worlds import SIZE, Colour
 from torch import nn
+from variscope.analyses.mapped import mapped_variables
 from variscope.analyses.masking.compute import compute
+from variscope.analyses.masking.maps import LayerMaps
 from variscope.analyses.masking.outcomes import (
     ORIGINAL,
     PUBLISHED,
@@ -226,3 +229,37 @@ def test_what_cannot_be_masked_is_left_out_by_name(case: str, note: str, tmp_pat
     nothing = case in ("no layer of scores", "no layer before the scores", "no maps of any kind",
                        "one score")  # fmt: skip
     assert (len(tables["accuracy"]) == 0) == nothing
+
+
+def test_tokens_are_masked_and_matched_feature_by_feature(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = torchvision.models.VisionTransformer(SIZE, 2, 2, 2, 12, 24, num_classes=3)
+    with torch.no_grad():
+        nn.init.normal_(model.heads[0].weight)
+    pixels, label = masking_worlds.colorful(12, classes=3)
+    name, rng = "encoder.layers.encoder_layer_0", np.random.default_rng(0)
+    shape = (17, 12)  # a class token and 16 patches
+    maps = {variable: rng.random(shape) for variable in ("grayscale", "hue")}
+    study = masking_worlds.study(
+        {name: maps}, dims={name: ("token", "feature")}, moments={name: rng.random(shape)}
+    )
+    given = masking_worlds.source(
+        model,
+        [name, "heads"],
+        masking_worlds.table(pixels, label),
+        {"color": (study, ["grayscale", "hue"])},
+    )
+    source, outcomes = masking_worlds.run(given, tmp_path)
+    assert {"channels", "matched"} <= set(outcomes["control"].values)
+    assert len(compute(source)["specificity"]) > 0
+    layer = given.network().layers[0]
+    masks = LayerMaps(layer, mapped_variables(given), seed=1)
+    own = Condition("hue", "hue", "own", "shapley", name, *REFERENCE.values(), 0)
+    hit, matched, exchanged = (
+        masks.hit(own._replace(control=control)) for control in ("own", "matched", "channels")
+    )
+    assert hit.sum() == round(0.2 * 17 * 12)
+    assert matched.sum(axis=0).tolist() == hit.sum(axis=0).tolist()
+    assert not np.array_equal(matched, hit)
+    # Features are exchanged as they are, over all tokens.
+    assert sorted(map(tuple, exchanged.T)) == sorted(map(tuple, hit.T))

@@ -133,6 +133,10 @@ class Planned(Protocol):
         """Its layers, `variscope.inputs.axes.Layer`, in the order of the network."""
 
     @property
+    def variable_set(self) -> str:
+        """Name of its variable set."""
+
+    @property
     def variables(self) -> Sequence[str]:
         """Names of its variables."""
 

@@ -33,6 +33,16 @@ def shard_names(settings: Mapping[str, Any], studies: Sequence[Planned]) -> list
     return [f"{start:06d}" for start in range(0, settings["images"], IMAGES_OF_SHARD)]
 
 
+def passes(
+    settings: Mapping[str, Any], studies: Sequence[Planned], summary: Mapping[str, Any]
+) -> int:
+    """Count the images that pass through the network: each as it is beside each augmentation."""
+    from variscope.analyses.passes import augmentations_of
+
+    images = sum(min(settings["images"], count) for count in summary["images_per_part"].values())
+    return images * len(augmentations_of(studies)) * (1 + settings["draws"])
+
+
 def first_image(shard: str) -> int:
     """Return the place of a job's first image among the chosen ones of a part."""
     return int(shard)
@@ -53,6 +63,7 @@ ANALYSIS = Analysis(
     scope="model",
     reads=("network", "images"),
     shards=shard_names,
+    passes=passes,
     per_layer=True,
     completes=True,
     memory=memory_of_contrast,

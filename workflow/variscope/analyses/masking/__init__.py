@@ -23,6 +23,28 @@ def shards(settings: Mapping[str, Any], studies: Sequence[Planned]) -> list[str]
     return [f"images_{number}_of_{count}" for number in range(1, count + 1)]
 
 
+def passes(
+    settings: Mapping[str, Any], studies: Sequence[Planned], summary: Mapping[str, Any]
+) -> int:
+    """Count the images that pass through the network, or through the rest of it behind a mask."""
+    from variscope.analyses.masking.grid import Grid
+    from variscope.analyses.masking.subjects import targets_of
+    from variscope.analyses.passes import augmentations_of, images_of, mapped_of
+
+    grid = Grid(
+        tuple(settings["kinds"]),
+        tuple(settings["controls"]),
+        settings["seeds"],
+        settings["grid"] == "all",
+    )
+    before = studies[0].layers[:-1]  # the last one gives the scores
+    every = settings["layers"] == "all"
+    chosen = [one for one in before if every or one.name in settings["layers"]]
+    masks = dict.fromkeys(grid.kinds, mapped_of(studies))
+    conditions = grid.conditions(augmentations_of(studies), masks, targets_of(chosen))
+    return len(conditions) * images_of(summary, "valid", settings["images_per_class"])
+
+
 ANALYSIS = Analysis(
     name="masking",
     title="Guided masking",
@@ -34,6 +56,7 @@ ANALYSIS = Analysis(
     reads=("selection", "halves", "images", "network"),
     place=65,
     shards=shards,
+    passes=passes,
     tables=(
         Table(
             name="specificity",

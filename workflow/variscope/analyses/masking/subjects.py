@@ -48,12 +48,16 @@ class Subjects:
 
     @property
     def targets(self) -> list[Target]:
-        """Each layer, and all layers of maps at once; of vectors where there are no maps."""
-        maps = [layer for layer in self.layers if of_maps(layer)]
-        together = maps or list(self.layers)
-        found = [Target(one.name, (one.name,), of_maps(one)) for one in self.layers]
-        names = tuple(layer.name for layer in together)
-        return [*found, Target(TOGETHER, names, bool(maps))] if found else []
+        """What is masked at once."""
+        return targets_of(self.layers)
+
+
+def targets_of(layers: Sequence[Layer]) -> list[Target]:
+    """Return each layer, and all layers of maps at once; of vectors where there are no maps."""
+    maps = [layer for layer in layers if of_maps(layer)]
+    found = [Target(one.name, (one.name,), of_maps(one)) for one in layers]
+    names = tuple(layer.name for layer in maps or layers)
+    return [*found, Target(TOGETHER, names, bool(maps))] if found else []
 
 
 def of_maps(layer: Layer) -> bool:

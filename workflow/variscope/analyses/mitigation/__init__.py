@@ -12,6 +12,23 @@ def shards(settings: Mapping[str, Any], studies: Sequence[Planned]) -> list[str]
     return [f"images_{number}_of_{count}" for number in range(1, count + 1)]
 
 
+def passes(
+    settings: Mapping[str, Any], studies: Sequence[Planned], summary: Mapping[str, Any]
+) -> int:
+    """Count the images that pass through the network, or through the rest of it behind a mask."""
+    from variscope.analyses.masking.subjects import targets_of
+    from variscope.analyses.passes import augmentations_of, images_of
+
+    names, every = augmentations_of(studies), settings["layers"] == "all"
+    before = studies[0].layers[:-1]  # the last one gives the scores
+    targets = targets_of([one for one in before if every or one.name in settings["layers"]])
+    masks = len(settings["strengths"]) * (1 + settings["seeds"])  # matched ones beside its own
+    conditions = 1 + len(names) * (1 + len(targets) * masks)
+    return conditions * sum(
+        images_of(summary, part, settings["images_per_class"]) for part in ("train", "valid")
+    )
+
+
 LAYER = text("layer", "whose units are scaled; all: all layers of maps at once")
 BOUNDS = (number("low", "lower confidence bound"), number("high", "upper confidence bound"))
 OVER = (
@@ -30,6 +47,7 @@ ANALYSIS = Analysis(
     reads=("selection", "halves", "images", "network"),
     place=68,
     shards=shards,
+    passes=passes,
     tables=(
         Table(
             name="gains",

@@ -22,6 +22,10 @@ from variscope.analyses.registry import (
 MIB = 2**20
 
 
+# What a segment is fed with: the image, four planes, and pictures of three coordinates.
+_FEEDINGS = 8
+
+
 def _shards(settings: Mapping[str, Any], studies: Sequence[Any]) -> list[str]:
     from variscope.analyses.segments.choosing import segments_of, sets_of
 
@@ -29,12 +33,24 @@ def _shards(settings: Mapping[str, Any], studies: Sequence[Any]) -> list[str]:
     return list(sets_of(studies)) if found else []
 
 
+def _passes(settings: Mapping[str, Any], studies: Sequence[Any], summary: Mapping[str, Any]) -> int:
+    """Count the images, or planes, that pass through the network, up to a segment's end."""
+    from variscope.analyses.segments.choosing import segments_of, sets_of
+    from variscope.designs import kinds
+
+    segments = segments_of(settings, studies[0].model, studies[0].layers)
+    rows = sum(
+        kinds.get(study.design).rows(len(study.variables)) for study in sets_of(studies).values()
+    )
+    return settings["blocks"] * rows * _FEEDINGS * len(segments)
+
+
 def _sums(study: Planned) -> float:
     """Return bytes of the sums of all segments' outputs, of one replicate."""
     variables = len(study.variables)
     rows = 4 * variables + variables * (variables - 1) // 2 + 2
     units = sum(layer.units for layer in study.layers if layer.dims == ("channel", "y", "x"))
-    return 8 * 8 * rows * units  # in float64, of eight feedings
+    return 8 * _FEEDINGS * rows * units  # in float64
 
 
 def _memory_of_shard(study: Planned) -> float:
@@ -192,6 +208,7 @@ ANALYSIS = Analysis(
         },
     },
     shards=_shards,
+    passes=_passes,
     memory=_memory,
     shard_memory=_memory_of_shard,
 )

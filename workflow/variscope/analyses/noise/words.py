@@ -33,8 +33,8 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
     among = f", the most of {count_text(len(noisy), 'region')}" if len(noisy) > 1 else ""
     sample = f"{count_text(most['n'], 'replicate')}, {count_text(most['repeats'], 'repeat')}"
     answer = (
-        f"Noise is {share} of the measured variance of {most['layer']}{among} (n = {sample}); it is "
-        "taken off the indices."
+        f"Noise is {share} of the measured variance of {most['layer']}{among} (n = {sample}); it "
+        "is taken off the indices."
     )
     more = [_changed(tables["indices"]), _drift(regions), _dropped(regions)]
     return Words(

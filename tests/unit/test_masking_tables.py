@@ -58,7 +58,8 @@ def world(
 def source(outcomes: xr.Dataset, folder: Path) -> Source:
     """What the tables are made from."""
     study = Study.of(synthetic.tree())
-    return Source(studies=[study], shards=masking_cases.shards(folder, outcomes))
+    shards = masking_cases.shards(folder, outcomes)
+    return Source(studies=[study], shards=shards, settings={"published": {ORIGINAL: 0.75}})
 
 
 def tables(outcomes: xr.Dataset, folder: Path) -> dict[str, pd.DataFrame]:
@@ -75,6 +76,17 @@ def main(found: pd.DataFrame, **wanted: str) -> pd.Series:
         found = found[found[name] == value]
     (row,) = found.to_dict("records")
     return pd.Series(row)
+
+
+def test_what_is_right_without_a_mask_stands_beside_what_was_published(tmp_path: Path) -> None:
+    made = world()
+    found = tables(made, tmp_path)["inputs"].set_index("input")
+    assert list(found.index) == [ORIGINAL, *VARIABLES]
+    assert found["published"][ORIGINAL] == 0.75
+    assert found["published"].drop(ORIGINAL).isna().all()
+    plain = made["correct"].values[(made["control"] == "none").values].mean(axis=1)
+    np.testing.assert_allclose(found["top1"], plain)
+    assert ((found["low"] <= found["top1"]) & (found["top1"] <= found["high"])).all()
 
 
 def test_effects_that_were_put_in_come_out_with_their_intervals(tmp_path: Path) -> None:

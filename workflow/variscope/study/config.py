@@ -16,9 +16,10 @@ from variscope.designs import kinds
 from variscope.errors import UserError
 from variscope.indices.precision import Target, index_of
 from variscope.space.grouping import variable_groups
-from variscope.study.choosing import complete_analyses
-from variscope.study.controls import twins
+from variscope.study.choosing import chosen, complete_analyses
+from variscope.study.controls import selects, twins
 from variscope.study.schema import completed_by, config_schema, fill, in_order
+from variscope.vocabulary import HALVES
 
 
 def complete(config: Mapping[str, Any], folder: Path = Path(".")) -> dict[str, Any]:
@@ -62,6 +63,13 @@ def complete(config: Mapping[str, Any], folder: Path = Path(".")) -> dict[str, A
     completed["analyses"] = complete_analyses(completed["analyses"], folder)
     _check_models(completed["models"])
     twins(completed)  # whose names are free
+    for one in chosen(completed["analyses"], folder):
+        if selects([one.analysis]) and designs["replicates"] < 2 * len(HALVES):
+            raise UserError(
+                f"designs.replicates: found {designs['replicates']}; allowed: at least "
+                f"{2 * len(HALVES)}, since {one.analysis.name} selects units by half of them; or "
+                f"analyses.{one.analysis.name}: false"
+            )
     return in_order(completed, schema)
 
 

@@ -168,6 +168,18 @@ ANALYSIS = Analysis(
             shown=0,
         ),
         Table(
+            name="inputs",
+            title="Accuracy under each augmentation alone, without a mask",
+            columns=(
+                text("input", "original, or the augmentation that is applied alone"),
+                number("top1", "share of images whose first class is right"),
+                *BOUNDS,
+                number("top5", "share of images whose right class is among five"),
+                number("published", "top1 of a publication, where the settings give it"),
+                *OVER,
+            ),
+        ),
+        Table(
             name="notes",
             title="What was left out of masking",
             columns=(text("note", "what was left out, and why"),),
@@ -241,6 +253,13 @@ ANALYSIS = Analysis(
             "minimum": 1,
             "default": 5,
             "description": "shufflings of the random and the matched control",
+        },
+        "published": {
+            "type": "object",
+            "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+            "default": {},
+            "description": "top-1 accuracy that a publication gives, by input, to stand beside "
+            "that found here: {original: 0.56, hue: 0.34}",
         },
         "shards": {
             "type": "integer",

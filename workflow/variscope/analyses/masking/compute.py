@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ def compute(source: Source) -> dict[str, pd.DataFrame]:
     """Return the tables of the entry."""
     outcomes = read_outcomes(source.shards)
     found = tables_of(outcomes, source.seed)
+    found["inputs"] = _inputs(found["accuracy"], source.settings["published"])
     found["notes"] = [{"note": note} for note in notes_of(outcomes)]
     return {
         table.name: pd.DataFrame(found[table.name], columns=ANALYSIS.columns(table.name))
@@ -237,6 +238,16 @@ def _doses(effects: Effects, images: Images) -> Rows:
                              "strength": setting.strength, "share": setting.share,
                              "outcome": effects.measure})  # fmt: skip
     return with_intervals(rows, values, images, "value")
+
+
+def _inputs(accuracy: Rows, published: Mapping[str, float]) -> Rows:
+    """Return what is right without a mask, beside what a publication says."""
+    names = ("input", "top1", "low", "high", "top5", "n", "inference")
+    return [
+        {name: row[name] for name in names} | {"published": published.get(row["input"], np.nan)}
+        for row in accuracy
+        if row["control"] == "none"
+    ]
 
 
 def _accuracy(outcomes: xr.Dataset, images: Images) -> Rows:

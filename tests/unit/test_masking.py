@@ -254,7 +254,7 @@ def test_tokens_are_masked_and_matched_feature_by_feature(tmp_path: Path) -> Non
     assert len(compute(source)["specificity"]) > 0
     layer = given.network().layers[0]
     masks = LayerMaps(layer, mapped_variables(given), seed=1)
-    own = Condition("hue", "hue", "own", "shapley", name, *REFERENCE.values(), 0)
+    own = Condition("hue", "hue", "own", "shapley", name, "scale", 0.0, 0.2, 0)
     hit, matched, exchanged = (
         masks.hit(own._replace(control=control)) for control in ("own", "matched", "channels")
     )

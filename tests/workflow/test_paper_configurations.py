@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 import yaml
 from PIL import Image
 from tiny import REPOSITORY, run_workflow
 from tiny_study import changed, environment
+from variscope.analyses.registry import built_in
 from variscope.inputs.layers import probe
 from variscope.inputs.models import build
 from variscope.study.config import complete
@@ -132,6 +134,19 @@ def test_a_configuration_fits_the_schema_and_keeps_what_was_published(name: str)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
+def test_a_configuration_asks_for_every_analysis_and_the_untrained_twin(name: str):
+    config = complete(paper(name))
+    assert config["models"][name]["twin"]
+    network = [entry for entry in built_in().values() if not entry.default]
+    assert all(config["analyses"][entry.name] is not False for entry in network)
+    masking = config["analyses"]["masking"]
+    assert masking["grid"] == "all" and set(masking["kinds"]) == {"shapley", "S1", "ST"}
+    inputs = {"original", *config["variable_sets"]["spatial"]["variables"],
+              *config["variable_sets"]["color"]["variables"]}  # fmt: skip
+    assert set(masking["published"]) <= inputs
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_the_layers_have_the_published_units(name: str):
     model = paper(name)["models"][name]
     arguments = model.get("arguments", {})
@@ -144,7 +159,8 @@ def test_the_layers_have_the_published_units(name: str):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FIRST_VERSION)
 def test_the_plan_of_the_whole_study_is_printed(name: str, tmp_path: Path):
-    config = changed(reduced(name, tmp_path), {"designs": paper(name)["designs"]})
+    whole = {key: paper(name)[key] for key in ("designs", "analyses")}
+    config = changed(reduced(name, tmp_path), whole)
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(config))
     text = plan_of(tmp_path)
     for rows in (36_864, 45_056):
@@ -153,6 +169,8 @@ def test_the_plan_of_the_whole_study_is_printed(name: str, tmp_path: Path):
     base = 32_768 if name == "vgg11" else 131_072
     for rows in (18, 22):  # Saltelli's, and nested sampling
         assert re.search(rf"published +{base * rows + 3_930_000:,}\n", text), text
+    for analysis in ("contrast", "masking", "mitigation", "segments"):
+        assert re.search(rf"{analysis} passes +[\d,]+\n", text), text
     assert re.search(r"arXiv 2503.03283\n +machine-days +1,782\n +TB +77\n?", text), text
 
 
@@ -205,11 +223,43 @@ def test_transformers_at_224_px_go_to_a_report_with_the_right_names(
     data = xr.open_zarr(study / "indices" / f"{last}.zarr")
     assert dict(data["variance"].sizes) == sizes
     assert data[f"shapley_{noun}"].sizes == {"variable": 3, noun: 768}
-    svg = (study / "figures" / "maps" / f"{last}.svg").read_text()
+    svg = (study / "analyses" / "maps" / "maps" / f"{last}.svg").read_text()
     assert len(svg) < 2_000_000
     page = (tmp_path / "results" / name / "report.html").read_text()
     table = (study / "analyses" / "specialised" / "units.csv").read_text()
     assert f"{noun}s with defined indices" in table and last in page
+
+
+# Every analysis that runs the network, on as few images, settings and blocks as it takes.
+LEAST = {
+    "contrast": {"images": 4, "draws": 1},
+    "masking": {
+        "images_per_class": 2, "kinds": ["shapley"], "seeds": 1, "shards": 2,
+        "published": {"original": 0.5},
+    },
+    "mitigation": {"images_per_class": 2, "strengths": [0], "seeds": 1},
+    "segments": {"blocks": 4, "replicates": 4},
+    "single_class": True,
+    "profiles": {"resamples": 20},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["alexnet", "vit_b_16"])
+def test_every_analysis_runs_on_a_folder_of_photographs(name: str, tmp_path: Path):
+    asked = set(paper(name)["analyses"])
+    assert asked == set(LEAST)
+    config = reduced(name, tmp_path, analyses=LEAST)
+    config["designs"] = {"cycle": {"blocks": 4}, "replicates": 4}
+    run_workflow(tmp_path, config)
+    folder = tmp_path / "results" / f"paper-{name}" / name / "analyses"
+    for analysis in asked:
+        words = json.loads((folder / analysis / "words.json").read_text())
+        assert len(words["answer"]) > 40, analysis
+    inputs = pd.read_csv(folder / "masking" / "inputs.csv").set_index("input")
+    assert len(inputs) == 13 and inputs["published"]["original"] == 0.5
+    page = (tmp_path / "results" / f"paper-{name}" / "report.html").read_text()
+    assert all(f'<section id="{analysis}">' in page for analysis in asked)
 
 
 @pytest.mark.slow

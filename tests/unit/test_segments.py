@@ -113,7 +113,7 @@ def source(
     beside = Study(model="net_untrained", variable_set="set", design="cycle", paths=())
     return Source(
         studies=[Study(**{**vars(study), "twin": beside if twin is not None else None})],
-        settings={"segments": "auto", "blocks": 32, "replicates": 4, **settings},
+        settings={"segments": "auto", "channels": 32, "blocks": 32, "replicates": 4, **settings},
         open_images=lambda: table,
         open_space=lambda name, images: space_of(images, *names),
         open_network=network,
@@ -165,7 +165,8 @@ def fed(model: nn.Module, start: str | None, end: str, table: ImageTable) -> Fed
     """The segments of one start and end."""
     shape = (table.channels, *table.size)
     layers = probe(model, [name for name in (start, end) if name], shape)
-    segment = Segment("s", layers[0] if start else None, layers[-1])
+    channels = tuple(range(layers[-1].shape[0]))
+    segment = Segment("s", layers[0] if start else None, layers[-1], channels)
     return Fed(
         model, [segment], mean=MEAN[: table.channels], std=STD[: table.channels], rest=REST
     ).eval()
@@ -323,6 +324,18 @@ def test_batches_change_nothing_but_rounding(tmp_path: Path):
     assert_allclose(results[0], results[1], atol=1e-5)
 
 
+def test_segments_are_run_together_as_their_sums_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made = source(images(), stages(), ("hflip",), ["0", "1", "2"], channels=3)
+    results = [tables(made, tmp_path / "together")]
+    monkeypatch.setattr("variscope.analyses.segments.shard.TOGETHER", 1)
+    results.append(tables(made, tmp_path / "apart"))
+    for name, table in results[0].items():
+        pd.testing.assert_frame_equal(table, results[1][name])
+    assert (results[0]["planes"]["n"] == 3).all()
+
+
 def layer(name: str, *output: int) -> Layer:
     """A layer of maps, or of a vector."""
     return Layer(name, output, ("channel", "y", "x") if len(output) == 3 else ())
@@ -332,11 +345,15 @@ LAYERS = [layer("a", 4, 8, 8), layer("b", 6, 4, 4), layer("pooled", 6, 1, 1), la
 
 
 def test_segments_lie_between_consecutive_layers_of_maps():
-    assert segments_of({"segments": "auto"}, "net", LAYERS) == [Chosen("a to b", "a", "b")]
-    assert segments_of({"segments": "auto"}, "net", LAYERS[2:]) == []
+    def found(given: Any, layers: Any = LAYERS, most: int = 32, model: str = "net") -> Any:
+        return segments_of({"segments": given, "channels": most}, model, layers)
+
+    assert found("auto") == [Chosen("a to b", "a", "b", (0, 1, 2, 3, 4, 5))]
+    assert found("auto", most=3) == [Chosen("a to b", "a", "b", (0, 2, 4))]
+    assert found("auto", LAYERS[2:]) == []
     given = {"net": {"low": {"from": "input", "to": "b", "channels": [0, 5]}}}
-    assert segments_of({"segments": given}, "net", LAYERS) == [Chosen("low", "input", "b", (0, 5))]
-    assert segments_of({"segments": given}, "other", LAYERS) == []
+    assert found(given) == [Chosen("low", "input", "b", (0, 5))]
+    assert found(given, model="other") == []
 
 
 @pytest.mark.parametrize(
@@ -353,13 +370,13 @@ def test_segments_lie_between_consecutive_layers_of_maps():
 )
 def test_segments_that_are_none_are_refused(entry: Mapping[str, Any], message: str):
     with pytest.raises(UserError, match=message):
-        segments_of({"segments": {"net": {"low": entry}}}, "net", LAYERS)
+        segments_of({"segments": {"net": {"low": entry}}, "channels": 32}, "net", LAYERS)
 
 
 def test_a_network_without_maps_has_no_segments_and_says_so():
     assert ENTRY.shards is not None
     study: Any = SimpleNamespace(model="net", variable_set="set", layers=LAYERS[2:])
-    assert ENTRY.shards({"segments": "auto"}, [study]) == []
+    assert ENTRY.shards({"segments": "auto", "channels": 32}, [study]) == []
     made = Source(studies=[])
     found = ENTRY.compute(made)
     assert all(table.empty for table in found.values())

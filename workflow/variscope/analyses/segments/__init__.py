@@ -21,6 +21,10 @@ from variscope.analyses.registry import (
 
 MIB = 2**20
 
+# Units of segments that are run in one pass, and channels that are looked at by default.
+TOGETHER = 20_000
+MOST_CHANNELS = 32
+
 
 # What a segment is fed with: the image, four planes, and pictures of three coordinates.
 _FEEDINGS = 8
@@ -46,15 +50,17 @@ def _passes(settings: Mapping[str, Any], studies: Sequence[Any], summary: Mappin
 
 
 def _sums(study: Planned) -> float:
-    """Return bytes of the sums of all segments' outputs, of one replicate."""
+    """Return bytes of the sums of the outputs that are looked at together, of one replicate."""
     variables = len(study.variables)
     rows = 4 * variables + variables * (variables - 1) // 2 + 2
-    units = sum(layer.units for layer in study.layers if layer.dims == ("channel", "y", "x"))
-    return 8 * _FEEDINGS * rows * units  # in float64
+    maps = [layer.shape for layer in study.layers if layer.dims == ("channel", "y", "x")]
+    units = [min(shape[0], MOST_CHANNELS) * shape[1] * shape[2] for shape in maps]
+    # In float64, of eight feedings; segments that are small are run together.
+    return 8 * 8 * rows * max([TOGETHER, *units])
 
 
 def _memory_of_shard(study: Planned) -> float:
-    # Totals and those of a shell, and those of two halves; outputs are fewer.
+    # Totals, those of a shell and as they are merged, and two halves; outputs are fewer.
     return memory_of_network(study) + 5 * _sums(study) / MIB
 
 
@@ -190,9 +196,15 @@ ANALYSIS = Analysis(
             "description": (
                 "Which segments, by model and a name of your choice: {from: stage1, to: stage2, "
                 "channels: [0, 3]}. from is a studied layer of maps, or input for the image "
-                "itself; channels are those of to that are looked at, all by default. auto takes "
-                "those between consecutive studied layers of maps."
+                "itself; channels are those of to that are looked at. auto takes those between "
+                "consecutive studied layers of maps."
             ),
+        },
+        "channels": {
+            "type": "integer",
+            "minimum": 1,
+            "default": MOST_CHANNELS,
+            "description": "Channels that are looked at where a segment names none, evenly spaced.",
         },
         "blocks": {
             "type": "integer",

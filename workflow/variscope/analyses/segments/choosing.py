@@ -13,12 +13,12 @@ INPUT = "input"
 
 
 class Chosen(NamedTuple):
-    """A segment as it is configured: its name, layers by name, and channels of the last one."""
+    """A segment: its name, layers by name, channels of the last one that are looked at."""
 
     name: str
     start: str
     end: str
-    channels: tuple[int, ...] = ()
+    channels: tuple[int, ...]
 
 
 def segments_of(settings: Mapping[str, Any], model: str, layers: Sequence[Any]) -> list[Chosen]:
@@ -37,7 +37,10 @@ def segments_of(settings: Mapping[str, Any], model: str, layers: Sequence[Any]) 
     given = settings["segments"]
     if given == "auto":
         names = list(maps)
-        return [Chosen(f"{a} to {b}", a, b) for a, b in pairwise(names)]
+        return [
+            Chosen(f"{a} to {b}", a, b, _evenly(maps[b].shape[0], settings["channels"]))
+            for a, b in pairwise(names)
+        ]
     found = []
     for name, entry in (given.get(model) or {}).items():
         key = f"analyses.segments.segments.{model}.{name}"
@@ -54,8 +57,16 @@ def segments_of(settings: Mapping[str, Any], model: str, layers: Sequence[Any]) 
                 )
         if start != INPUT and list(maps).index(start) >= list(maps).index(end):
             raise UserError(f"{key}: found {start!r} to {end!r}; allowed: a later layer in `to`")
-        found.append(Chosen(name, start, end, _channels(key, entry, maps[end].shape[0])))
+        count = maps[end].shape[0]
+        channels = _channels(key, entry, count) or _evenly(count, settings["channels"])
+        found.append(Chosen(name, start, end, channels))
     return found
+
+
+def _evenly(count: int, most: int) -> tuple[int, ...]:
+    """Return so many of the channels at most, as far apart as can be."""
+    chosen = min(count, most)
+    return tuple(number * count // chosen for number in range(chosen))
 
 
 def sets_of(studies: Iterable[Any]) -> dict[str, Any]:

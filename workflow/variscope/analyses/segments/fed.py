@@ -24,21 +24,14 @@ from variscope.vocabulary import FINE, HALVES
 
 
 class Kept:
-    """Adds up the replicates of one feeding. Of the units only the sums of two halves are held.
+    """Adds up the replicates of one feeding: of units two halves of what their maps need."""
 
-    Args:
-        channels: that are looked at; all where there are none.
-    """
-
-    def __init__(self, channels: Sequence[int]) -> None:
-        self._channels = list(channels)
+    def __init__(self) -> None:
         self._halves: dict[int, Moments] = {}
         self._whole: list[Moments] = []
 
     def add(self, moments: Moments) -> None:
         """Add the sums of one replicate, of which there are one after another."""
-        if self._channels:
-            moments = replace(moments, sums=moments.sums[:, :, self._channels])
         finite = np.asarray(np.isfinite(moments.sums).all(axis=(0, 1)))
         self._whole.append(summed_over(moments, finite, keep=0))
         half = int(moments.replicates[0]) % len(HALVES)

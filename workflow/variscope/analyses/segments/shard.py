@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from variscope.analyses.segments import TOGETHER
 from variscope.analyses.segments.choosing import INPUT, segments_of, sets_of
 from variscope.analyses.segments.fed import Kept
 from variscope.analyses.source import Source
 from variscope.designs import Design
 from variscope.estimators import Layout, merge
+from variscope.inputs.images import ImageTable
 from variscope.responses.network.evaluator import Evaluator
+from variscope.responses.network.opened import Network
 from variscope.responses.network.segments import Fed, Segment
 from variscope.responses.network.sums import layer_sums
 from variscope.space.hsv import Color, typical
+from variscope.space.space import Space
 
 # Images that say which color is typical.
 LOOKED_AT = 64
@@ -52,13 +57,45 @@ def run(source: Source, variable_set: str, folder: Path, twin: bool) -> None:
         )
         for one in segments_of(settings, study.model, network.layers)
     ]
-    fed = Fed(
-        network.model,
-        segments,
-        mean=network.mean,
-        std=network.std,
-        rest=_typical(images),
-    ).eval()
+    folder.mkdir(parents=True)
+    described: dict[str, Any] = {
+        "feedings": [],
+        "variables": [variable.name for variable in space.variables],
+        "outside": {},
+    }
+    for group in together(segments):
+        fed = Fed(
+            network.model, group, mean=network.mean, std=network.std, rest=_typical(images)
+        ).eval()
+        kept = _sums(fed, network, space, images, study.design, settings, source.seed)
+        for feeding, one in zip(fed.feedings, kept, strict=True):
+            one.write(folder / f"{len(described['feedings']):03}.npz")
+            described["feedings"].append(asdict(feeding))
+        described["outside"] |= {segment.name: fed.outside(segment.name) for segment in group}
+    (folder / "feedings.json").write_text(json.dumps(described, indent=1))
+
+
+def together(segments: Sequence[Segment]) -> list[list[Segment]]:
+    """Return the segments in groups that are run in one pass: as many as their sums allow."""
+    groups: list[list[Segment]] = []
+    for segment in segments:
+        if groups and sum(one.units for one in groups[-1]) + segment.units <= TOGETHER:
+            groups[-1].append(segment)
+        else:
+            groups.append([segment])
+    return groups
+
+
+def _sums(
+    fed: Fed,
+    network: Network,
+    space: Space,
+    images: ImageTable,
+    kind: str,
+    settings: Mapping[str, Any],
+    seed: int,
+) -> list[Kept]:
+    """Run segments on the rows of a design, and return what is kept of each feeding."""
     evaluator = Evaluator(
         fed,
         fed.layers,
@@ -73,14 +110,9 @@ def run(source: Source, variable_set: str, folder: Path, twin: bool) -> None:
     )
     replicates = settings["replicates"]
     blocks = max(1, settings["blocks"] // replicates)
-    design = Design(study.design, space.groups, blocks * replicates, replicates, source.seed)
-    layout = Layout(study.design, len(space.groups))
-    folder.mkdir(parents=True)
-    channels = {segment.name: segment.channels for segment in segments}
-    kept = {
-        layer.name: Kept(channels[feeding.segment])
-        for layer, feeding in zip(fed.layers, fed.feedings, strict=True)
-    }
+    design = Design(kind, space.groups, blocks * replicates, replicates, seed)
+    layout = Layout(kind, len(space.groups))
+    kept = [Kept() for _ in fed.layers]
     for replicate in range(replicates):
         sums = {
             layer.name: layer_sums(layout, replicate, layer.shape, evaluator.device)
@@ -89,16 +121,9 @@ def run(source: Source, variable_set: str, folder: Path, twin: bool) -> None:
         for evaluated in evaluator.replicate(design.replicate(replicate)):
             for tap, outputs in evaluated.outputs.items():
                 sums[tap].update(outputs, evaluated.rows, evaluated.order)
-        for tap in kept:
-            kept[tap].add(merge(sums.pop(tap).moments()))
-    for number, one in enumerate(kept.values()):
-        one.write(folder / f"{number:03}.npz")
-    described: dict[str, Any] = {
-        "feedings": [asdict(feeding) for feeding in fed.feedings],
-        "variables": [variable.name for variable in space.variables],
-        "outside": {segment.name: fed.outside(segment.name) for segment in segments},
-    }
-    (folder / "feedings.json").write_text(json.dumps(described, indent=1))
+        for one, layer in zip(kept, fed.layers, strict=True):
+            one.add(merge(sums.pop(layer.name).moments()))
+    return kept
 
 
 def _typical(images: Any) -> Color:

@@ -38,13 +38,25 @@ class Segment:
         name: by which results call it.
         start: the layer whose output is replaced, of maps; None: the image itself is.
         end: the layer that is looked at, of maps.
-        channels: of ``end`` that results are about; empty for all.
+        channels: of ``end`` that are looked at.
     """
 
     name: str
     start: Layer | None
     end: Layer
-    channels: tuple[int, ...] = ()
+    channels: tuple[int, ...]
+
+    @property
+    def looked_at(self) -> Layer:
+        """The last layer with the channels that are looked at alone."""
+        output = list(self.end.output)
+        output[self.end.axes.index("channel")] = len(self.channels)
+        return replace(self.end, output=tuple(output))
+
+    @property
+    def units(self) -> int:
+        """Units that are looked at."""
+        return self.looked_at.units
 
 
 @dataclass(frozen=True)
@@ -102,9 +114,9 @@ class Fed(nn.Module):
             Feeding(segment.name, via, plane) for segment in segments for via, plane in fed
         )
         self.taps = nn.ModuleList(nn.Identity() for _ in self.feedings)
-        ends = {segment.name: segment.end for segment in segments}
+        self._of = {segment.name: segment for segment in segments}
         self.layers = tuple(
-            replace(ends[feeding.segment], name=f"taps.{number}", softmax=False)
+            replace(self._of[feeding.segment].looked_at, name=f"taps.{number}", softmax=False)
             for number, feeding in enumerate(self.feedings)
         )
         self._natural: dict[str, list[NDArray[np.float32]]] = {s.name: [] for s in segments}
@@ -152,10 +164,9 @@ class Fed(nn.Module):
                 self._look(segment.name, seen, fed)
 
     def _tap(self, feeding: Feeding, outputs: torch.Tensor) -> None:
-        self.taps[self.feedings.index(feeding)](_as_put_out(self._end(feeding.segment), outputs))
-
-    def _end(self, name: str) -> Layer:
-        return next(segment.end for segment in self.segments if segment.name == name)
+        segment = self._of[feeding.segment]
+        chosen = outputs[:, list(segment.channels)]
+        self.taps[self.feedings.index(feeding)](_as_put_out(segment.end, chosen))
 
     def _by_start(self) -> Iterator[tuple[Layer | None, list[Segment]]]:
         for start in dict.fromkeys(segment.start for segment in self.segments):

@@ -49,3 +49,12 @@ def test_shards_without_images_and_outcomes_without_conditions_are_read(tmp_path
     np.testing.assert_array_equal(read["image"], made["image"])
     none = made.isel(condition=slice(0, 0))
     assert read_outcomes(masking_cases.shards(tmp_path / "none", none)).sizes["condition"] == 0
+
+
+def test_arrays_that_are_not_wanted_are_not_read(tmp_path: Path) -> None:
+    made = masking_cases.outcomes(masking_cases.grid(["hue"], ["hue"]), notes=["a note"])
+    shards = masking_cases.shards(tmp_path, made)
+    xr.testing.assert_equal(read_outcomes(shards, ["margin"]), made[["margin"]])
+    nothing = read_outcomes(shards, ())
+    assert notes_of(nothing) == ["a note"]
+    assert nothing.sizes["image"] == made.sizes["image"]

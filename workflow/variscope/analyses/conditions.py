@@ -109,7 +109,7 @@ def notes_on_masking(source: Source) -> list[str]:
     found = source.result("masking")
     if found is None or not found.shards:
         return ["No unit was masked."]
-    return notes_of(read_outcomes(found.shards))
+    return notes_of(read_outcomes(found.shards, arrays=()))
 
 
 def confidence_level(source: Source) -> float:

@@ -41,8 +41,8 @@ def read_dataset(path: Path, keep: Callable[[Hashable], bool] | None = None) -> 
         chunked.check_complete(array)
     try:
         with xr.open_zarr(path) as dataset:
-            wanted = dataset if keep is None else dataset[[*filter(keep, dataset.data_vars)]]
-            return wanted.load()
+            left = [name for name in dataset.data_vars if keep is not None and not keep(name)]
+            return dataset.drop_vars(left).load()  # coordinates stay, whatever has them
     except Exception as error:
         for _, array in zarr.open_group(str(path), mode="r").arrays():
             chunked.name_damage(array, error)

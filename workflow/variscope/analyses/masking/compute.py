@@ -27,6 +27,7 @@ from variscope.estimators.resampling import (
     sign_flip_p,
 )
 
+READ = ("correct", "correct5", "margin", "agree", "shared")
 RESAMPLES = 1000
 _AT_ONCE = 2000  # conditions whose resampled means are held at once
 
@@ -35,7 +36,7 @@ Rows = list[dict[str, Any]]
 
 def compute(source: Source) -> dict[str, pd.DataFrame]:
     """Return the tables of the entry."""
-    outcomes = read_outcomes(source.shards)
+    outcomes = read_outcomes(source.shards, READ)
     found = tables_of(outcomes, source.seed)
     found["inputs"] = _inputs(found["accuracy"], source.settings["published"])
     found["notes"] = [{"note": note} for note in notes_of(outcomes)]

@@ -19,7 +19,7 @@ own answer to the image as it is, and the attribute ``target`` is ``"answer"``, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,13 +146,16 @@ def write_outcomes(folder: Path, outcomes: xr.Dataset) -> None:
     write_dataset(folder / FILE, outcomes)
 
 
-def read_outcomes(shards: Mapping[str, Path]) -> xr.Dataset:
+def read_outcomes(shards: Mapping[str, Path], arrays: Collection[str] | None = None) -> xr.Dataset:
     """Read the outcomes of all shards, images in the order of their ids.
 
     Args:
         shards: folder of each, by its name; those without images are passed over.
+        arrays: of the outcomes that are wanted, of a large study not all fit into memory; None:
+            all.
     """
-    read = [read_dataset(folder / FILE) for folder in shards.values()]
+    keep = None if arrays is None else set(arrays).__contains__
+    read = [read_dataset(folder / FILE, keep) for folder in shards.values()]
     held = [one for one in read if one.sizes["image"]] or read[:1]
     joined = xr.concat(held, "image", data_vars="minimal", coords="minimal", compat="override")
     joined.attrs = dict(held[0].attrs)

@@ -161,21 +161,23 @@ class Runner:
         Returns:
             By name ``(condition, image)`` and ``(image,)``, images in the order of their ids.
         """
-        images = sum(map(len, parts))
-        found, labels = [], []
-        with Progress(len(conditions) * images, "masked images") as progress:
-            for ids in parts:
-                arrays, label = self._outcomes(conditions, targets, ids, progress)
-                found.append(arrays)
-                labels.append(label)
-        if not found:
+        if not parts:
             return {}, np.empty(0, np.int64)
-        order = np.argsort(np.concatenate(parts))
-        joined = {
-            name: np.concatenate([one[name] for one in found], axis=1)[:, order]
-            for name in found[0]
-        }
-        return joined, np.concatenate(labels)[order]
+        ids = np.concatenate(parts)
+        places = np.argsort(np.argsort(ids))  # of the images among all, by their ids
+        arrays: dict[str, np.ndarray] = {}
+        labels, start = np.empty(len(ids), np.int64), 0
+        with Progress(len(conditions) * len(ids), "masked images") as progress:
+            for part in parts:
+                at = places[start : start + len(part)]
+                start += len(part)
+                found, labels[at] = self._outcomes(conditions, targets, part, progress)
+                for name, values in found.items():
+                    if name not in arrays:  # once for all chunks: they may be most of the memory
+                        shape = (len(values), len(ids), *values.shape[2:])
+                        arrays[name] = np.empty(shape, values.dtype)
+                    arrays[name][:, at] = values
+        return arrays, labels
 
     def _outcomes(
         self,

@@ -15,13 +15,14 @@ from variscope.analyses.mitigation import ANALYSIS
 from variscope.analyses.source import Source
 from variscope.vocabulary import PARTS
 
+READ = ("correct", "margin")
 EVERY = "all"  # variables, of which the mean is taken
 
 
 def compute(source: Source) -> dict[str, pd.DataFrame]:
     """Return the tables of the entry."""
     train, valid = (
-        read_outcomes({name: folder / part for name, folder in source.shards.items()})
+        read_outcomes({name: folder / part for name, folder in source.shards.items()}, READ)
         for part in PARTS
     )
     found = tables_of(train, valid, source.seed)

@@ -32,7 +32,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 ENVIRONMENT
             threads: EXPERIMENT.config["evaluation"]["threads"]
             resources:
-                mem_mb=memory_of_analysis(ANALYSIS, "shard"),
+                mem_mb=memory_of_analysis(CHOSEN, "shard"),
                 runtime=lambda wildcards, attempt: 240 * attempt,
                 gpu=GPU,
             params:
@@ -59,7 +59,7 @@ for CHOSEN in EXPERIMENT.analyses:
             conda:
                 ENVIRONMENT
             resources:
-                mem_mb=memory_of_analysis(ANALYSIS),
+                mem_mb=memory_of_analysis(CHOSEN),
                 runtime=240,
             params:
                 **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards"])},
@@ -85,7 +85,7 @@ for CHOSEN in EXPERIMENT.analyses:
             conda:
                 ENVIRONMENT
             resources:
-                mem_mb=memory_of_analysis(ANALYSIS),
+                mem_mb=memory_of_analysis(CHOSEN),
                 runtime=60,
             params:
                 **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["layer"])},
@@ -115,7 +115,7 @@ for CHOSEN in EXPERIMENT.analyses:
             conda:
                 ENVIRONMENT
             resources:
-                mem_mb=memory_of_analysis(ANALYSIS),
+                mem_mb=memory_of_analysis(CHOSEN),
                 runtime=60,
             params:
                 **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards", "complete"])},
@@ -142,7 +142,7 @@ for CHOSEN in EXPERIMENT.analyses:
             conda:
                 ENVIRONMENT
             resources:
-                mem_mb=memory_of_analysis(ANALYSIS),
+                mem_mb=memory_of_analysis(CHOSEN),
                 runtime=60,
             params:
                 **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards", "complete"])},

@@ -220,8 +220,9 @@ def analysis_modules(chosen, step):
     )
 
 
-def memory_of_analysis(analysis, step="compute"):
+def memory_of_analysis(chosen, step="compute"):
     """Memory of a job of an analysis, which holds all its studies; doubled with each attempt."""
+    analysis = chosen.analysis
     of_study = analysis.shard_memory if step == "shard" else analysis.memory
 
     def memory(wildcards, attempt):
@@ -230,6 +231,13 @@ def memory_of_analysis(analysis, step="compute"):
         if "indices" in analysis.reads:
             read = [study.read_mb for study in studies]
             megabytes += sum(read) - max(read)
+        if step != "shard":
+            summary = EXPERIMENT.found.dataset.summary
+            megabytes += sum(
+                one.analysis.held(one.settings, studies, summary)
+                for one in (chosen, *others_of(analysis))
+                if one.analysis.held
+            )
         return (ceil(megabytes) + BESIDE_MB) * 2 ** (attempt - 1)
 
     return memory

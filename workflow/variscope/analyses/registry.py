@@ -178,6 +178,8 @@ class Analysis:
             follows from all of them, such as p-values adjusted for all tests.
         memory: MiB of a job on a study; one on several holds all of them.
         shard_memory: MiB of a job that runs the network.
+        held: MiB that what the shards wrote takes where it is read, by a later step or by an
+            analysis that reads this one: from the same as `passes`.
         about: which studies it is about: all, or those of responses that were measured elsewhere.
         place: where the page shows it; lower numbers come first.
         file: of the module that holds everything, for an analysis of the user's.
@@ -197,6 +199,7 @@ class Analysis:
     completes: bool = False
     memory: Callable[[Planned], float] = memory_of_indices
     shard_memory: Callable[[Planned], float] = memory_of_network
+    held: Callable[[Mapping[str, Any], Sequence[Planned], Mapping[str, Any]], float] | None = None
     about: Literal["all", "measured"] = "all"
     place: int = 100
     file: Path | None = None

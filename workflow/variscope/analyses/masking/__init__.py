@@ -45,6 +45,14 @@ def passes(
     return len(conditions) * images_of(summary, "valid", settings["images_per_class"])
 
 
+def held(
+    settings: Mapping[str, Any], studies: Sequence[Planned], summary: Mapping[str, Any]
+) -> float:
+    """Return MiB of the outcomes, read and joined."""
+    # Margin, three answers, the predicted class and, of ImageNet, the first five.
+    return 2 * (4 + 3 + 4 + 5 * 4) * passes(settings, studies, summary) / 2**20
+
+
 ANALYSIS = Analysis(
     name="masking",
     title="Guided masking",
@@ -57,6 +65,7 @@ ANALYSIS = Analysis(
     place=65,
     shards=shards,
     passes=passes,
+    held=held,
     tables=(
         Table(
             name="specificity",

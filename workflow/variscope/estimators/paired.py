@@ -165,16 +165,17 @@ def signed_ranks(difference: NDArray[np.float32]) -> SignedRanks:
     sign = 1 - 2 * (low_half & np.uint32(1)).astype(np.float64)
     sign[size == 0] = 0
     through = np.cumsum(sign, axis=1)
-    zeros = (size == 0).sum(axis=1).astype(np.float64)
+    zeros = n - np.count_nonzero(size, axis=1).astype(np.float64)
     ranked = SignedRanks(
         (low_half >> np.uint32(1)).astype(np.int64),
         sign,
-        np.tile(np.arange(1, n + 1, dtype=np.float64), (units, 1)),
+        np.broadcast_to(np.arange(1, n + 1, dtype=np.float64), (units, n)),
         through - sign / 2,
         zeros**3 - zeros,
     )
     tied = ((size[:, 1:] == size[:, :-1]) & (size[:, 1:] > 0)).any(axis=1)
     if tied.any():
+        ranked = ranked._replace(rank=ranked.rank.copy())
         _share_ranks(ranked, np.flatnonzero(tied), size, through)
     return ranked
 
@@ -207,12 +208,14 @@ def _effects(
     n = len(plain)
     x = np.array(plain.T, dtype=np.float64, order="C")  # copies, which are written into
     d = np.array(difference.T, dtype=np.float64, order="C")
-    finite = np.isfinite(x).all(axis=1) & np.isfinite(d).all(axis=1)
-    x[~finite], d[~finite] = 0, 0
-    y = x + d
-    square = (x**2 + y**2).mean(axis=1) / 2
-    d[np.abs(d) <= ROUNDING * np.sqrt(square)[:, None]] = 0
-    constant = (x.max(axis=1) == x.min(axis=1)) & ~d.any(axis=1)
+    xx, xd, dd = (np.einsum("ui,ui->u", *pair) for pair in ((x, x), (x, d), (d, d)))
+    finite = np.isfinite(xx + dd)  # float32 is too small for its squares to overflow in float64
+    x[~finite], d[~finite], xx[~finite], xd[~finite], dd[~finite] = 0, 0, 0, 0, 0
+    square = (xx + xd + dd / 2) / n  # mean of x^2 and y^2
+    d[np.abs(d) <= ROUNDING * np.sqrt(np.maximum(square, 0))[:, None]] = 0
+    changed = np.asarray(d.any(axis=1))
+    constant = ~changed
+    constant[~changed] = np.ptp(x[~changed], axis=1) == 0
     point = _point_biserial(x, d)
 
     ranked = signed_ranks(d.astype(np.float32))
@@ -245,8 +248,11 @@ def _point_biserial(x: Array, d: Array) -> Array:
     deviation of all 2 n outputs (Tate 1954, Ann. Math. Stat. 25: 603-607).
     """
     mean = d.mean(axis=1)
-    within = (x.var(axis=1) + (x + d).var(axis=1)) / 2
-    s = np.sqrt(within + mean**2 / 4)
+    # The variance of all 2 n outputs, from those of x, which may lie far from 0, without it.
+    x = x - x.mean(axis=1, keepdims=True)
+    n = x.shape[1]
+    xx, xd, dd = (np.einsum("ui,ui->u", *pair) / n for pair in ((x, x), (x, d), (d, d)))
+    s = np.sqrt(np.maximum(xx + xd + dd / 2 - mean**2 / 4, 0))
     return np.divide(mean, 2 * s, out=np.zeros_like(mean), where=s > 0)
 
 

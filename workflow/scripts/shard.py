@@ -11,11 +11,18 @@ snakemake: Snakemake
 
 with job(snakemake.log[0]):
     from variscope.responses.network.device import repeatable
+    from variscope.responses.network.opened import reopen_network
 
-    analysis = find(snakemake.params.analysis)
-    source = open_source(analysis, snakemake.params, snakemake.input)
+    params = snakemake.params
+    analysis = find(params.analysis)
+    source = open_source(
+        analysis,
+        params,
+        snakemake.input,
+        lambda twin: reopen_network(params.network, params.running, Path.cwd(), twin=twin),
+    )
     with (
-        repeatable(snakemake.params.running["threads"]),
+        repeatable(params.running["threads"]),
         new_directory(Path(snakemake.output.stored)) as folder,
     ):
         analysis.shard(source, snakemake.wildcards.piece, folder)

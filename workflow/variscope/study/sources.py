@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,12 @@ def find(analysis: Mapping[str, str]) -> Analysis:
     return built_in()[analysis["name"]]
 
 
-def open_source(analysis: Analysis, params: Any, given: Any) -> Source:
+def open_source(
+    analysis: Analysis,
+    params: Any,
+    given: Any,
+    open_network: Callable[[bool], Any] | None = None,
+) -> Source:
     """Return what an analysis is made from.
 
     Args:
@@ -26,9 +31,9 @@ def open_source(analysis: Analysis, params: Any, given: Any) -> Source:
         params: of the job: ``settings``, ``seed``, ``studies`` (a mapping with ``paths`` for each),
             ``made``, what its own earlier steps made (``shards`` and ``layer_datasets``, paths by
             name), ``others``, what other analyses made; for an analysis that opens images
-            ``dataset`` and ``variable_sets``; where the network is run ``network`` and ``running``,
-            what `variscope.responses.network.opened.reopen_network` takes.
+            ``dataset`` and ``variable_sets``.
         given: the job's input, ``images`` among it for an analysis that opens them.
+        open_network: where the network is run; only the jobs that do so depend on what runs it.
     """
     opened: dict[str, Any] = {}
     if analysis.opens_images:
@@ -39,9 +44,11 @@ def open_source(analysis: Analysis, params: Any, given: Any) -> Source:
             "open_space": partial(_space, params.variable_sets),
             "sets": list(params.variable_sets),
         }
-    if params.get("network"):
-        opened["open_network"] = partial(_network, params)
-        opened["twin_network"] = params.network["twin"] is not None
+    if open_network is not None:
+        opened |= {
+            "open_network": open_network,
+            "twin_network": params.network["twin"] is not None,
+        }
     return Source(
         studies=[study_from(study) for study in params.studies],
         settings=params.settings,
@@ -84,9 +91,3 @@ def _space(variable_sets: Mapping[str, Any], name: str, images: Any) -> Any:
 
     entry = variable_sets[name]
     return make_space(entry, images, entry["augmentations"], Path.cwd())
-
-
-def _network(params: Any, twin: bool) -> Any:
-    from variscope.responses.network.opened import reopen_network
-
-    return reopen_network(params.network, params.running, Path.cwd(), twin=twin)

@@ -128,7 +128,8 @@ def rules_of_analyses(*reading: str) -> set[str]:
     return {
         f"{entry.name}_{step}"
         for entry in built_in().values()
-        if entry.default and (not reading or set(reading) & set(entry.reads))
+        if entry.default and entry.about == "all"
+        if not reading or set(reading) & set(entry.reads)
         for step, made in (
             ("compute", entry.tables),
             ("present", entry.pictures or entry.has_words),

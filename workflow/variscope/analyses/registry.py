@@ -111,7 +111,8 @@ class Picture:
         caption: how it is to be read; ``{index}`` and ``{level}`` are filled in.
         of: ``"all"`` one picture of the scope; ``"layer"`` one for each layer of a study, ``"set"``
             one for each variable set.
-        appendix: whether it stands in the page's appendix alone.
+        appendix: whether it stands in the page's appendix alone or, where the analysis has an
+            answer, behind a click below it.
     """
 
     name: str

@@ -91,7 +91,7 @@ def gather(
     entries = {analysis.name: analysis for analysis in analyses}
     for analysis in analyses:
         whole = _section(analysis, about(analysis, entries, plan.studies), plan, results, level)
-        front = _without_appendix(analysis, whole)
+        front = _in_front(analysis, whole)
         if any(part.answer or part.pictures for part in front.parts):
             sections.append(front)
         elif any(part.pictures or part.sheets for part in whole.parts):
@@ -185,13 +185,14 @@ def _part(
     )
 
 
-def _without_appendix(analysis: Analysis, section: Section) -> Section:
-    """Leave the pictures out that stand in the appendix alone."""
+def _in_front(analysis: Analysis, section: Section) -> Section:
+    """Put the pictures aside that are for the appendix: a click opens them."""
     behind = {picture.name for picture in analysis.pictures if picture.appendix}
     parts = []
     for part in section.parts:
         pictures = [picture for picture in part.pictures if picture.kind not in behind]
-        parts.append(replace(part, pictures=pictures))
+        further = [picture for picture in part.pictures if picture.kind in behind]
+        parts.append(replace(part, pictures=pictures, further=further))
     return replace(section, parts=parts)
 
 

@@ -62,6 +62,7 @@ class Part:
     control: str = ""
     note: str = ""
     pictures: Sequence[Picture] = ()
+    further: Sequence[Picture] = ()  # that are opened by a click
     sheets: Sequence[Sheet] = ()
 
 

@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 TEMPLATE, STYLE = "report.html", "report.css"
 SIDES = (b"width", b"height")
 LARGEST_SVG = 120_000  # bytes; beyond it the PNG is the lighter of the two
+TALL = 1.1  # heights of a picture to its width; beyond it the picture is opened by a click
 UNIFORM = {
     "order": "all orders of the augmentations, equally likely",
     "class": "all classes, equally likely",
@@ -49,6 +50,7 @@ def build(report: Report) -> str:
     environment.filters.update(
         prose=prose,
         shown=shown,
+        is_tall=is_tall,
         drawn_from=drawn_from,
         measured=measured,
         full_stop=lambda text: text if not text or text[-1] in ".!?" else f"{text}.",
@@ -93,6 +95,22 @@ def _part_order(part: str) -> tuple[int, str]:
     return (PARTS.index(part) if part in PARTS else len(PARTS), part)
 
 
+def is_tall(picture: Picture) -> bool:
+    """Say whether a picture, in the width of the page, is taller than a screen."""
+    path = _file(picture)
+    width, height = _size(path.read_bytes(), path.suffix)
+    return bool(width and height and height > TALL * width)
+
+
+def _file(picture: Picture) -> Path:
+    path = picture.svg
+    if path is None or (picture.png is not None and path.stat().st_size > LARGEST_SVG):
+        path = picture.png
+    if path is None:
+        raise ValueError(f"picture {picture.kind!r} names no file: give svg, png or both")
+    return path
+
+
 def shown(picture: Picture) -> dict[str, object]:
     """Return what the template shows of a picture, its file as a data URI.
 
@@ -101,11 +119,7 @@ def shown(picture: Picture) -> dict[str, object]:
     Raises:
         ValueError: the picture has no file.
     """
-    path = picture.svg
-    if path is None or (picture.png is not None and path.stat().st_size > LARGEST_SVG):
-        path = picture.png
-    if path is None:
-        raise ValueError(f"picture {picture.kind!r} names no file: give svg, png or both")
+    path = _file(picture)
     content = path.read_bytes()
     kind = "image/svg+xml" if path.suffix == ".svg" else "image/png"
     width, height = _size(content, path.suffix)

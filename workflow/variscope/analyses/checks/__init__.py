@@ -56,6 +56,7 @@ ANALYSIS = Analysis(
         Picture(
             name="checks",
             title="Checks of the estimates",
+            appendix=True,
             caption=(
                 "How many of a layer's estimates are impossible by more than a tolerance: indices "
                 "below 0, total indices above 1, first-order indices above total ones. Estimates "

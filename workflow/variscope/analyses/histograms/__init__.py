@@ -11,6 +11,7 @@ ANALYSIS = Analysis(
         Picture(
             name="decay",
             title="Sorted shares of all layers",
+            appendix=True,
             caption=(
                 "{index} of all units, the largest first, one line a variable and one panel a "
                 "layer; across, which part of the layer's units has at least that share, from the "

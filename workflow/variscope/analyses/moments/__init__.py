@@ -11,6 +11,7 @@ ANALYSIS = Analysis(
         Picture(
             name="network",
             title="Mean and variance of the whole network",
+            appendix=True,
             caption=(
                 "Mean, variance and coefficient of variation of all layers, from the first on the "
                 "left to the last. In maps, and in the patches of tokens, each pixel is over all "

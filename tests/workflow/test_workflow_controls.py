@@ -180,3 +180,11 @@ def test_nothing_is_left_to_do_and_a_twin_that_is_wanted_no_more_changes_nothing
 def test_the_twin_is_no_model_of_its_own_for_analyses(probed: Study) -> None:
     assert not (probed.results / "net_untrained" / "analyses").exists()
     assert not (probed.results / "net_untrained" / "accuracy.json").exists()
+
+
+def test_a_picture_of_each_set_is_drawn_without_the_images(probed: Study) -> None:
+    """Of an analysis that reads indices alone; the page shows it."""
+    probed.configure({**CHANGES, "analyses": {"correlation": True}}, "pixels.yaml")
+    probed.run("--cores", "2", "correlation", config="pixels.yaml")
+    pixels = probed.results / "net" / "analyses" / "correlation" / "pixels"
+    assert [path.name for path in pixels.glob("*.svg")] == ["small.svg"]

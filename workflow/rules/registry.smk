@@ -136,6 +136,13 @@ def params_of(chosen):
         "studies": lambda wildcards: [
             described(study, reads) for study in studies_of(wildcards)
         ],
+        # Of an analysis with a picture of each set; the others do without those that are added.
+        "sets": (
+            list(EXPERIMENT.config["variable_sets"])
+            if chosen.analysis.opens_images
+            or any(picture.of == "set" for picture in chosen.analysis.pictures)
+            else []
+        ),
         "made": {"shards": {}, "layer_datasets": {}},
         "others": lambda wildcards: {
             other.analysis.name: result_of(other, wildcards)

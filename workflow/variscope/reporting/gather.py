@@ -172,7 +172,9 @@ def _part(
             pictures.append(_picture(picture, base, study, level))
         elif picture.of == "set":
             sets = dict.fromkeys(one.variable_set for one in plan.studies)
-            pictures += [_picture(picture, base / name, study, level, name) for name in sets]
+            # A series leaves out what it has nothing to show of.
+            drawn = [name for name in sets if (base / f"{name}.svg").is_file()]
+            pictures += [_picture(picture, base / name, study, level, name) for name in drawn]
     return Part(
         name=_part_name(analysis, plan, study),
         headline=words.headline,

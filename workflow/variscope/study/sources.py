@@ -28,10 +28,11 @@ def open_source(
 
     Args:
         analysis: its entry.
-        params: of the job: ``settings``, ``seed``, ``studies`` (a mapping with ``paths`` for each),
-            ``made``, what its own earlier steps made (``shards`` and ``layer_datasets``, paths by
-            name), ``others``, what other analyses made; for an analysis that opens images
-            ``dataset`` and ``variable_sets``.
+        params: of the job: ``settings``, ``seed``, ``sets`` (names of variable sets, where it has
+            to do with each), ``studies`` (a mapping with ``paths`` for each), ``made``, what its
+            own earlier steps made (``shards`` and ``layer_datasets``, paths by name), ``others``,
+            what other analyses made; for an analysis that opens images ``dataset`` and
+            ``variable_sets``.
         given: the job's input, ``images`` among it for an analysis that opens them.
         open_network: where the network is run; only the jobs that do so depend on what runs it.
     """
@@ -42,7 +43,6 @@ def open_source(
         opened = {
             "open_images": partial(reopen_images, params.dataset, given.images, Path.cwd()),
             "open_space": partial(_space, params.variable_sets),
-            "sets": list(params.variable_sets),
         }
     if open_network is not None:
         opened |= {
@@ -53,6 +53,7 @@ def open_source(
         studies=[study_from(study) for study in params.studies],
         settings=params.settings,
         seed=params.seed,
+        sets=params.sets,
         shards=_paths(params.made["shards"]),
         layer_datasets=_paths(params.made["layer_datasets"]),
         results={name: _result(result) for name, result in params.others.items()},

@@ -241,3 +241,16 @@ def test_what_a_users_functions_give_is_held_against_the_entry(
 def test_a_picture_that_is_none_or_misnames_its_caption_is_refused() -> None:
     with pytest.raises(ValueError, match="the caption of p has braces around something else"):
         Analysis(name="a", title="A", pictures=(Picture(name="p", title="P", caption="{x}"),))
+
+
+def test_what_rules_ask_of_entries_imports_nothing_heavy() -> None:
+    """Snakemake asks in its own process and beside each job of a cluster, whose memory counts."""
+    code = """
+import sys
+from variscope.analyses.registry import built_in
+for entry in built_in().values():
+    entry.has_words, entry.default, entry.others, entry.modules("present"), entry.opens_images
+print(sorted({"torch", "matplotlib", "pandas", "xarray", "numba"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""How many images analyses run a network on, for the plan: counted before anything runs."""
+"""How the images that analyses run a network on are shared out, and counted for the plan."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from typing import Any
 
 from variscope.analyses.registry import Planned
 from variscope.vocabulary import AUXILIARY, PARTS
+
+
+def shards_of_images(settings: Mapping[str, Any], studies: Sequence[Planned]) -> list[str]:
+    """Name the jobs on the network: each takes every so-manieth chunk of the images."""
+    count = settings["shards"]
+    return [f"images_{number}_of_{count}" for number in range(1, count + 1)]
+
+
+def place_of_shard(name: str) -> tuple[int, int]:
+    """Return the number of a job of `shards_of_images`, from 1, and how many there are."""
+    number, count = map(int, name.removeprefix("images_").split("_of_"))
+    return number, count
 
 
 def images_of(summary: Mapping[str, Any], part: str, each: int) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from variscope.analyses.passes import shards_of_images
 from variscope.analyses.registry import Analysis, Picture, Planned, Table, integer, number, text
 
 WHERE = (
@@ -15,12 +16,6 @@ OVER = (
     integer("n", "images, or clusters of images"),
     text("inference", "what intervals are over"),
 )
-
-
-def shards(settings: Mapping[str, Any], studies: Sequence[Planned]) -> list[str]:
-    """Name the jobs on the network: each takes every so-manieth chunk of the images."""
-    count = settings["shards"]
-    return [f"images_{number}_of_{count}" for number in range(1, count + 1)]
 
 
 def passes(
@@ -63,7 +58,7 @@ ANALYSIS = Analysis(
     scope="model",
     reads=("selection", "halves", "images", "network"),
     place=65,
-    shards=shards,
+    shards=shards_of_images,
     passes=passes,
     held=held,
     tables=(

@@ -23,6 +23,7 @@ from variscope.analyses.masking.subjects import (
     scored_images,
     subjects_of,
 )
+from variscope.analyses.passes import place_of_shard
 from variscope.analyses.source import Source
 from variscope.indices.wording import join_words
 
@@ -32,10 +33,10 @@ def shard(source: Source, name: str, folder: Path) -> None:
 
     Args:
         source: of a model.
-        name: of the shard, one of `variscope.analyses.masking.shards`.
+        name: of the shard, one of `variscope.analyses.passes.shards_of_images`.
         folder: where the outcomes go.
     """
-    number, count = (int(part) for part in name.removeprefix("images_").split("_of_"))
+    number, count = place_of_shard(name)
     settings = source.settings
     network = source.network()
     subjects = subjects_of(source, network, settings["layers"])

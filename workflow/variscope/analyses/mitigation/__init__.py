@@ -3,13 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from variscope.analyses.passes import shards_of_images
 from variscope.analyses.registry import Analysis, Picture, Planned, Table, integer, number, text
-
-
-def shards(settings: Mapping[str, Any], studies: Sequence[Planned]) -> list[str]:
-    """Name the jobs on the network: each takes every so-manieth chunk of the images."""
-    count = settings["shards"]
-    return [f"images_{number}_of_{count}" for number in range(1, count + 1)]
 
 
 def passes(
@@ -46,7 +41,7 @@ ANALYSIS = Analysis(
     scope="model",
     reads=("selection", "halves", "images", "network"),
     place=68,
-    shards=shards,
+    shards=shards_of_images,
     passes=passes,
     tables=(
         Table(

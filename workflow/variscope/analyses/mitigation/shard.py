@@ -11,6 +11,7 @@ from variscope.analyses.masking.outcomes import ORIGINAL, Condition, unmasked
 from variscope.analyses.masking.running import Runner, chunks
 from variscope.analyses.masking.shard import store
 from variscope.analyses.masking.subjects import Subjects, scored_images, subjects_of
+from variscope.analyses.passes import place_of_shard
 from variscope.analyses.source import Source
 from variscope.vocabulary import PARTS
 
@@ -20,10 +21,10 @@ def shard(source: Source, name: str, folder: Path) -> None:
 
     Args:
         source: of a model.
-        name: of the shard, one of `variscope.analyses.mitigation.shards`.
+        name: of the shard, one of `variscope.analyses.passes.shards_of_images`.
         folder: where the outcomes go.
     """
-    number, count = (int(part) for part in name.removeprefix("images_").split("_of_"))
+    number, count = place_of_shard(name)
     settings, network = source.settings, source.network()
     subjects = subjects_of(source, network, settings["layers"])
     maps = {one.name: LayerMaps(one, subjects.mapped, source.seed) for one in subjects.layers}

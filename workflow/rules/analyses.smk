@@ -62,7 +62,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 mem_mb=memory_of_analysis(CHOSEN),
                 runtime=240,
             params:
-                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards"])},
+                **later_params_of(CHOSEN, ["shards"]),
                 layer=lambda wildcards: layer_of_model(wildcards).name,
                 code=script_digest("layer", *analysis_modules(CHOSEN, "layer")),
             script:
@@ -88,7 +88,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 mem_mb=memory_of_analysis(CHOSEN),
                 runtime=60,
             params:
-                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["layer"])},
+                **later_params_of(CHOSEN, ["layer"]),
                 layer=lambda wildcards: layer_of_model(wildcards).name,
                 code=script_digest("complete", *analysis_modules(CHOSEN, "complete")),
             script:
@@ -118,7 +118,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 mem_mb=memory_of_analysis(CHOSEN),
                 runtime=60,
             params:
-                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards", "complete"])},
+                **later_params_of(CHOSEN, ["shards", "complete"]),
                 code=script_digest("compute", *analysis_modules(CHOSEN, "compute")),
             script:
                 "../scripts/compute.py"
@@ -145,7 +145,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 mem_mb=memory_of_analysis(CHOSEN),
                 runtime=60,
             params:
-                **params_of(CHOSEN) | {"made": made_by(CHOSEN, ["shards", "complete"])},
+                **later_params_of(CHOSEN, ["shards", "complete"]),
                 code=script_digest("present", *analysis_modules(CHOSEN, "present")),
             script:
                 "../scripts/present.py"

@@ -158,6 +158,15 @@ def params_of(chosen):
     return params
 
 
+def later_params_of(chosen, kinds):
+    """As `params_of`, of a step that runs no network: what earlier ones made, and the level."""
+    return {
+        **params_of(chosen),
+        "made": made_by(chosen, kinds),
+        "confidence_level": EXPERIMENT.config["confidence_level"],
+    }
+
+
 def described(study, reads):
     """A study and its controls, as a job is told of them."""
     plan, reads = EXPERIMENT.plan, set(reads)

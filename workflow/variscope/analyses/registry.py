@@ -13,22 +13,22 @@ import importlib.util
 import keyword
 import pkgutil
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, Protocol
 
 from variscope.errors import UserError
+from variscope.inputs.user_files import load_file
 
 Scope = Literal["study", "set", "model", "experiment"]
 # What an analysis can be given: the indices of its studies; those of halves of their replicates,
 # of the untrained twin, and of the rows that select units; the images; the network, with which
-# come the images. Beside these "analysis:<name>", what another one made, and "analysis:<name>?",
-# the same where that one is on. An entry that asks for more would silently be given nothing.
-READS = ("indices", "halves", "twin", "selection", "images", "network")
+# come the images; the tables of the configuration, with their trained networks. Beside these
+# "analysis:<name>", what another one made, and "analysis:<name>?", the same where that one is on.
+# An entry that asks for more would silently be given nothing.
+READS = ("indices", "halves", "twin", "selection", "images", "network", "tables")
 _OF_ANOTHER = re.compile(r"analysis:([a-z][a-z0-9_]*)(\??)")
 
 SCOPES: tuple[Scope, ...] = ("study", "set", "model", "experiment")
@@ -167,8 +167,9 @@ class Analysis:
         pictures: that its ``draw_<name>`` functions draw.
         settings: its fragment of the schema: properties under ``analyses.<name>``.
         shards: the names of the jobs that run the network, from the settings and the studies of one
-            scope; each calls ``shard(source, name, folder)`` of the module ``shard``, which writes
-            what it likes into a new folder. None: no network is run.
+            scope, or the tables (`variscope.study.findings.FoundTable`); each calls
+            ``shard(source, name, folder)`` of the module ``shard``, which writes what it likes
+            into a new folder. None: no network is run.
         passes: how many images pass through the network, or through the rest of it behind a mask,
             in all shards of one scope: from the settings, the studies and the summary of the images
             (`variscope.inputs.table.ImageTable.summary`); for the plan.
@@ -177,7 +178,7 @@ class Analysis:
         completes: whether ``complete(source, name)`` of the module ``complete`` makes these
             datasets from what ``layer`` made of all layers, ``source.layer_datasets``: for what
             follows from all of them, such as p-values adjusted for all tests.
-        memory: MiB of a job on a study; one on several holds all of them.
+        memory: MiB of a job on a study, or on a table; one on several holds all of them.
         shard_memory: MiB of a job that runs the network.
         held: MiB that what the shards wrote takes where it is read, by a later step or by an
             analysis that reads this one: from the same as `passes`.
@@ -226,8 +227,12 @@ class Analysis:
                 )
         if "network" in self.reads and self.scope == "experiment":
             raise ValueError("reads: the network is of a model, and the scope is the experiment")
-        if self.shards is not None and "network" not in self.reads:
+        if self.shards is not None and not {"network", "tables"} & set(self.reads):
             raise ValueError("shards: they run the network, which is not among what is read")
+        if self.of_tables and (
+            self.scope != "experiment" or len(self.reads) > 1 + len(self.others)
+        ):
+            raise ValueError("reads: tables are of the experiment, and nothing else is read by it")
         for table in self.tables:
             _check_layout(table)
         for picture in self.pictures:
@@ -258,6 +263,11 @@ class Analysis:
         """The analyses that it reads, by name, and whether it does so only where they are on."""
         found = map(_OF_ANOTHER.fullmatch, self.reads)
         return [(match[1], bool(match[2])) for match in found if match]
+
+    @property
+    def of_tables(self) -> bool:
+        """Whether it is about the tables of the configuration, and not about studies of images."""
+        return "tables" in self.reads
 
     @property
     def opens_images(self) -> bool:
@@ -467,19 +477,3 @@ def from_file(name: str, path: Path, shown: str = "") -> Analysis:
     except ValueError as error:
         raise UserError(f"analyses.{name}.file: {shown}: {error}") from error
     return made
-
-
-_LOADED: dict[tuple[Path, float], ModuleType] = {}
-
-
-def load_file(path: Path) -> ModuleType:
-    """Run a user's file as a module, once for each of its states."""
-    key = (path.resolve(), path.stat().st_mtime)
-    if key not in _LOADED:
-        spec = importlib.util.spec_from_file_location(f"variscope_user_{path.stem}", path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses of the file look themselves up
-        spec.loader.exec_module(module)
-        _LOADED[key] = module
-    return _LOADED[key]

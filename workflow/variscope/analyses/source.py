@@ -125,6 +125,19 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GivenTable:
+    """A table of the configuration, as an analysis is given it.
+
+    Attributes:
+        settings: its entry under ``tables``, completed.
+        trained: the folder that the rule ``train_table`` made.
+    """
+
+    settings: Mapping[str, Any]
+    trained: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """What an analysis is made from.
 
@@ -140,6 +153,9 @@ class Source:
         layer_datasets: of the analysis' own datasets of layers the paths, by layer.
         results: what other analyses made that it reads, by their names.
         twin_network: whether the model's network has an untrained twin.
+        level: of confidence, where it may be known: a job that runs the network does not depend on
+            it, so that a changed level runs no network again.
+        tables: the tables of the configuration that the analysis is about, by name.
     """
 
     studies: Sequence[Study]
@@ -153,6 +169,15 @@ class Source:
     layer_datasets: Mapping[str, Path] = field(default_factory=dict)
     results: Mapping[str, Result] = field(default_factory=dict)
     twin_network: bool = False
+    level: float | None = None
+    tables: Mapping[str, GivenTable] = field(default_factory=dict)
+
+    @property
+    def confidence_level(self) -> float:
+        """The level of confidence of intervals."""
+        if self.level is None:
+            raise ValueError("a job that runs the network knows no level of confidence")
+        return self.level
 
     @property
     def study(self) -> Study:

@@ -13,6 +13,7 @@ from variscope.errors import UserError
 from variscope.space.augmentations import Augmentation
 from variscope.space.images import ImageIndex, level
 from variscope.space.order import decode_order
+from variscope.space.repeats import repeated
 from variscope.vocabulary import AUXILIARY, PARTS
 
 APPLY = ("always", "switched")
@@ -74,22 +75,15 @@ class Recipes:
             (array([0, 2]), array([0, 0, 1]))
         """
         n = len(self)
-        block = np.repeat(np.arange(blocks), n // blocks)
         key = np.concatenate(
             [
-                np.stack([block, self.image], axis=1).view(np.uint8),
+                np.ascontiguousarray(self.image)[:, None].view(np.uint8),
                 np.ascontiguousarray(self.operation).view(np.uint8),
                 np.ascontiguousarray(self.parameters).reshape(n, -1).view(np.uint8),
             ],
             axis=1,
         )
-        _, first, inverse = np.unique(
-            np.ascontiguousarray(key).view([("", key.dtype, key.shape[1])]).ravel(),
-            return_index=True,
-            return_inverse=True,
-        )
-        rank = np.argsort(np.argsort(first))
-        return np.sort(first), rank[inverse.ravel()]
+        return repeated(key, blocks)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from variscope.analyses.registry import Analysis, built_in, from_file
-from variscope.analyses.source import Result, Source, Study
+from variscope.analyses.source import GivenTable, Result, Source, Study
 
 
 def find(analysis: Mapping[str, str]) -> Analysis:
@@ -32,7 +32,8 @@ def open_source(
             to do with each), ``studies`` (a mapping with ``paths`` for each), ``made``, what its
             own earlier steps made (``shards`` and ``layer_datasets``, paths by name), ``others``,
             what other analyses made; for an analysis that opens images ``dataset`` and
-            ``variable_sets``.
+            ``variable_sets``; where they may be known ``confidence_level`` and ``tables``
+            (``settings`` and ``trained`` of each, by name).
         given: the job's input, ``images`` among it for an analysis that opens them.
         open_network: where the network is run; only the jobs that do so depend on what runs it.
     """
@@ -57,6 +58,11 @@ def open_source(
         shards=_paths(params.made["shards"]),
         layer_datasets=_paths(params.made["layer_datasets"]),
         results={name: _result(result) for name, result in params.others.items()},
+        level=params.get("confidence_level"),
+        tables={
+            name: GivenTable(settings=table["settings"], trained=Path(table["trained"]))
+            for name, table in params.get("tables", {}).items()
+        },
         **opened,
     )
 

@@ -1,0 +1,1 @@
+"""Clinical and other tables: read by stated rules, and a small network trained on them."""

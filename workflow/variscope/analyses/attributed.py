@@ -1,59 +1,50 @@
 """What analyses of single images share: which images and targets, and how maps are kept.
 
 Each of them looks at the same images in the same order, so that the first k of one are the first k
-of another, and asks for the same unit of each: their maps can be held against each other. A shard's
-folder holds ``trained/<method>.zarr`` and, where the network has an untrained twin,
-``untrained/<method>.zarr``.
+of another, and asks for the same unit of each: their maps can be held against each other. How maps
+are kept is in `variscope.analyses.kept_maps`, which imports no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
 from numpy.typing import NDArray
 
+from variscope.analyses.kept_maps import (
+    TRAINED,
+    UNTRAINED,
+    Ids,
+    Looked,
+    methods_of,
+    read_maps,
+    write_maps,
+)
 from variscope.analyses.passes import place_of_shard
 from variscope.analyses.source import Source
 from variscope.estimators.resampling import generator
 from variscope.inputs.table import ImageTable
 from variscope.responses.network.opened import Network
 from variscope.responses.network.scored import Scored
-from variscope.stores.results import read_dataset, write_dataset
 
-Ids = NDArray[np.int64]
-
-# The network itself, and its untrained twin.
-TRAINED, UNTRAINED = "trained", "untrained"
-
-
-@dataclass(frozen=True)
-class Looked:
-    """Images that are looked at, and the unit that is asked for each.
-
-    Attributes:
-        place: their places among all that are looked at, ascending, ``(n,)``.
-        ids: of the images, ``(n,)``.
-        label: their classes, ``(n,)``.
-        cluster: their sources, ``(n,)``.
-        target: number of the unit, ``(n,)``: of the trained network, and of its twin the same.
-        names: of the units, where they are known.
-    """
-
-    place: Ids
-    ids: Ids
-    label: Ids
-    cluster: Ids
-    target: Ids
-    names: Sequence[str] | None = None
-
-    def __len__(self) -> int:
-        return len(self.ids)
+__all__ = [
+    "TRAINED",
+    "UNTRAINED",
+    "Ids",
+    "Looked",
+    "batches",
+    "looked_at",
+    "methods_of",
+    "networks",
+    "ordered_images",
+    "pixels_of",
+    "read_maps",
+    "scores_of",
+    "write_maps",
+]
 
 
 def ordered_images(images: ImageTable, count: int, seed: int) -> Ids:
@@ -128,50 +119,3 @@ def batches(
         part = slice(start, min(start + at_once, len(looked)))
         target = torch.from_numpy(looked.target[part]).to(network.device)
         yield part, pixels_of(images, looked.ids[part], network.device), target
-
-
-def write_maps(
-    folder: Path,
-    method: str,
-    maps: NDArray[Any],
-    looked: Looked,
-    more: Mapping[str, xr.Variable] | None = None,
-) -> None:
-    """Write a method's maps of one network.
-
-    Args:
-        folder: ``<shard>/trained`` or ``<shard>/untrained``.
-        method: name of the method.
-        maps: ``(n, y, x)``.
-        looked: the images.
-        more: further arrays, with a first dimension ``image`` where they are of each image.
-    """
-    data = {"map": (("image", "y", "x"), np.asarray(maps, dtype=np.float32)), **(more or {})}
-    coordinates = {
-        name: ("image", getattr(looked, name))
-        for name in ("place", "ids", "label", "cluster", "target")
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    write_dataset(folder / f"{method}.zarr", xr.Dataset(data, coords=coordinates))
-
-
-def methods_of(shards: Mapping[str, Path], network: str = TRAINED) -> list[str]:
-    """Name the methods whose maps were kept."""
-    names = {path.stem for folder in shards.values() for path in (folder / network).glob("*.zarr")}
-    return sorted(names)
-
-
-def read_maps(shards: Mapping[str, Path], method: str, network: str = TRAINED) -> xr.Dataset | None:
-    """Read a method's maps of all shards, in the order of the images; None where there are none.
-
-    Returns:
-        ``map`` (image, y, x) and what else was written, with the coordinates ``place``, ``ids``,
-        ``label``, ``cluster`` and ``target`` of each image.
-    """
-    paths = [folder / network / f"{method}.zarr" for folder in shards.values()]
-    found = [read_dataset(path) for path in paths if path.is_dir()]
-    found = [one for one in found if one.sizes["image"]]
-    if not found:
-        return None
-    whole = xr.concat(found, dim="image", data_vars="minimal", coords="minimal")
-    return whole.isel(image=np.argsort(whole["place"].values))

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from tiny import REPOSITORY
 from variscope.errors import UserError
-from variscope.study.config import complete, designs_of, groups_of, targets_of
+from variscope.study.config import STUDIES, complete, designs_of, groups_of, targets_of
 from variscope.study.schema import settings
 
 MINIMAL: dict[str, Any] = {
@@ -40,8 +40,10 @@ def test_every_key_is_required_or_has_a_default():
     def check(node: dict, prefix: str) -> None:
         for key, sub in node.get("properties", {}).items():
             chosen = key in node.get("required", []) or "default" in sub
-            # Designs are chosen by being named; their own keys have defaults.
-            assert chosen or prefix + key in ("designs.cycle", "designs.star"), prefix + key
+            # Designs are chosen by being named; their own keys have defaults. What studies of
+            # images are made of is left out where there are tables alone.
+            chosen_else = ("designs.cycle", "designs.star", *STUDIES)
+            assert chosen or prefix + key in chosen_else, prefix + key
             check(sub, f"{prefix}{key}.")
         if node.get("type") == "object" and "properties" in node:
             assert node.get("additionalProperties") is False or prefix.endswith("variables."), (
@@ -187,6 +189,39 @@ def test_a_missing_section_is_named():
     config = {key: value for key, value in MINIMAL.items() if key != "models"}
     with pytest.raises(UserError, match="models: this key is missing"):
         complete(config)
+
+
+TABLES = {"experiment": "clinic", "tables": {"diabetes": {"source": "diabetes"}}}
+
+
+def test_a_configuration_of_tables_alone_needs_no_images():
+    config = complete(TABLES)
+    assert (config["dataset"], config["models"], config["variable_sets"]) == (None, {}, {})
+    assert config["tables"]["diabetes"]["missing"] == "refuse"
+    assert config["tables"]["diabetes"]["network"]["hidden"] == [32, 16]
+
+
+def test_beside_tables_studies_of_images_are_whole_or_not_there():
+    with pytest.raises(UserError, match="dataset: this key is missing"):
+        complete({**TABLES, "models": MINIMAL["models"]})
+    with pytest.raises(UserError, match="dataset: this key is missing"):
+        complete({"experiment": "nothing", "tables": {}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("sauce", 1, r"tables.t.sauce: unknown key \(did you mean source\?\)"),
+        ("task", "ranking", "tables.t.task: found 'ranking'"),
+        ("threshold", "mean", "threshold: found 'mean'; allowed: a number, median, or null"),
+        ("bounds", {"age": [1]}, "bounds.age: found .1.; allowed: a list of 2 entries"),
+        ("correlated", 0, "correlated: found 0"),
+        ("test_fraction", 0.9, "test_fraction: found 0.9"),
+    ],
+)
+def test_a_mistake_in_a_table_is_named(key: str, value: object, message: str):
+    with pytest.raises(UserError, match=message):
+        complete({"experiment": "clinic", "tables": {"t": {"source": "diabetes", key: value}}})
 
 
 def test_groups_are_checked_against_the_set_s_variables():

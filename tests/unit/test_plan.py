@@ -91,7 +91,7 @@ def test_what_is_said_of_a_model_stands_in_the_plan_once(tmp_path: Path):
         "terabytes": None,
     }
     studies = (STUDY, replace(STUDY, variable_set="color"))
-    text = Plan("e", studies, published, {"alexnet": [note]}).text(tmp_path)
+    text = Plan("e", studies, published, {"model alexnet": [note]}).text(tmp_path)
     assert text.count(f"model alexnet\n  {note}\n") == text.count(note) == 1
 
 

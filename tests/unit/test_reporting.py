@@ -293,9 +293,15 @@ def test_the_smallest_report_can_be_built():
     assert "Nothing was recorded." in Page(page.build(small)).text
 
 
-def test_a_report_without_studies_is_refused(report):
-    with pytest.raises(ValueError, match="a report needs one study at least"):
-        page.build(replace(report, studies=[]))
+def test_a_report_of_nothing_is_refused(report):
+    with pytest.raises(ValueError, match="a report needs one study or section at least"):
+        page.build(replace(report, studies=[], sections=[]))
+
+
+def test_a_report_of_tables_alone_has_its_sections_and_says_nothing_of_images(report):
+    text = page.build(replace(report, studies=[], data=None, plan=[], layers=[]))
+    assert report.sections[0].title in text
+    assert "Images are" not in text and "altered images" not in text
 
 
 def test_a_picture_without_files_is_refused_by_its_kind():

@@ -21,7 +21,7 @@ for CHOSEN in EXPERIMENT.analyses:
                 f"{ANALYSIS.name}_shard"
             input:
                 **reads_of(ANALYSIS),
-                weights=trained_weights,
+                weights=([] if ANALYSIS.of_tables else trained_weights),
             output:
                 stored=directory(f"{FOLDER}/{ANALYSIS.shard_folder('{piece}')}"),
             log:
@@ -30,11 +30,11 @@ for CHOSEN in EXPERIMENT.analyses:
                 benchmark_of(f"{ANALYSIS.name}_shard", ANALYSIS.scope, "-{piece}")
             conda:
                 ENVIRONMENT
-            threads: EXPERIMENT.config["evaluation"]["threads"]
+            threads: 1 if ANALYSIS.of_tables else EXPERIMENT.config["evaluation"]["threads"]
             resources:
                 mem_mb=memory_of_analysis(CHOSEN, "shard"),
                 runtime=lambda wildcards, attempt: 240 * attempt,
-                gpu=GPU,
+                gpu=0 if ANALYSIS.of_tables else GPU,
             params:
                 **params_of(CHOSEN),
                 **network_params(CHOSEN),

@@ -71,8 +71,8 @@ def refuse_a_second_run():
 
 
 def alternatives(names):
-    """A wildcard's constraint: one of these names."""
-    return "|".join(sorted(set(names)))
+    """A wildcard's constraint: one of these names; where there are none, nothing."""
+    return "|".join(sorted(set(names))) or "(?!)"
 
 
 def study_of(wildcards):
@@ -282,6 +282,30 @@ def precision_of(wildcards):
     return [f"{STUDY}/precision.json".format(**wildcards)]
 
 
+# What the rule `train_table` makes of a table.
+TRAINED_TABLE = f"{RESULTS}/inputs/tables/{{table}}"
+
+# Settings of a table that only what is drawn of it depends on.
+DRAWN = ("margins", "bounds", "correlated")
+
+
+def table_of(name):
+    """What the preflight found of a table."""
+    return EXPERIMENT.found.tables[name]
+
+
+def learned_from(name):
+    """What the network of a table depends on."""
+    table = EXPERIMENT.table(name)
+    kept = {key: value for key, value in table["settings"].items() if key not in DRAWN}
+    return {**table, "settings": kept}
+
+
+def trained_tables():
+    """The networks of all tables."""
+    return [TRAINED_TABLE.format(table=table.name) for table in EXPERIMENT.tables]
+
+
 def every(pattern, studies=None):
     """Fill a pattern for every study, or for those that are given, without repeats."""
     filled = [
@@ -307,7 +331,7 @@ def models_of(measured):
         for study in EXPERIMENT.plan.every
         if bool(study.responses) == measured
     }
-    return alternatives(names) if names else "(?!)"
+    return alternatives(names)
 
 
 def design_of(wildcards):

@@ -37,6 +37,11 @@ def studies_of(wildcards):
     ]
 
 
+def subjects_of(analysis, wildcards):
+    """What an analysis is about: the studies of its scope, or the tables."""
+    return EXPERIMENT.tables if analysis.of_tables else studies_of(wildcards)
+
+
 def reads_of(analysis):
     """The inputs of an analysis: indices of its studies, the images, what others made."""
     inputs = {}
@@ -49,6 +54,8 @@ def reads_of(analysis):
         ]
     if analysis.opens_images:
         inputs["images"] = rules.images.output.summary
+    if analysis.of_tables:
+        inputs["tables"] = trained_tables()
     if analysis.others:
         inputs["others"] = lambda wildcards: [
             path
@@ -109,7 +116,7 @@ def shards_of(chosen, wildcards):
     if analysis.shards is None:
         return {}
     folder = FOLDERS[analysis.scope].format(**wildcards)
-    names = analysis.shards(chosen.settings, studies_of(wildcards))
+    names = analysis.shards(chosen.settings, subjects_of(analysis, wildcards))
     return {name: f"{folder}/{analysis.shard_folder(name)}" for name in names}
 
 
@@ -149,6 +156,15 @@ def params_of(chosen):
             for other in others_of(chosen.analysis)
         },
     }
+    if chosen.analysis.of_tables:
+        params["studies"] = []
+        params["tables"] = {
+            table.name: {
+                **EXPERIMENT.table(table.name),
+                "trained": TRAINED_TABLE.format(table=table.name),
+            }
+            for table in EXPERIMENT.tables
+        }
     if chosen.analysis.opens_images:
         params["dataset"] = EXPERIMENT.dataset
         params["variable_sets"] = {
@@ -214,7 +230,9 @@ def made_files(chosen, kind):
 
 
 def network_params(chosen):
-    """The network of a model, as a job that runs it is told of it."""
+    """The network of a model, as a job that runs it is told of it; those of tables stand in files."""
+    if chosen.analysis.of_tables:
+        return {"running": {"threads": 1}}
     return {
         "network": lambda wildcards: EXPERIMENT.described_network(
             wildcards.model, str(trained_weights(wildcards) or "").format(**wildcards)
@@ -242,7 +260,7 @@ def memory_of_analysis(chosen, step="compute"):
     of_study = analysis.shard_memory if step == "shard" else analysis.memory
 
     def memory(wildcards, attempt):
-        studies = studies_of(wildcards)
+        studies = subjects_of(analysis, wildcards)
         megabytes = max(map(of_study, studies))
         if "indices" in analysis.reads:
             read = [study.read_mb for study in studies]
@@ -342,6 +360,8 @@ def folders_of(chosen):
         {key: getattr(study, names[key]) for key in keys}
         for study in EXPERIMENT.about(chosen.analysis)
     ]
+    if chosen.analysis.of_tables and EXPERIMENT.tables:
+        places = [{}]
     found = [
         path
         for place in places
@@ -365,6 +385,8 @@ def pictures_of(analysis):
 
 
 def every_of(patterns, analysis):
+    if analysis.of_tables:
+        return patterns if EXPERIMENT.tables else []
     studies = EXPERIMENT.about(analysis)
     return [path for pattern in patterns for path in every(pattern, studies)]
 
@@ -377,6 +399,7 @@ def made_by_rules():
         f"{RESULTS}/report.html",
         f"{RESULTS}/config.yaml",
         *presentations(),
+        *trained_tables(),
     ]
     for model in EXPERIMENT.config["models"]:
         names = ("accuracy.json", "weights.pt", "training.csv")

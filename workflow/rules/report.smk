@@ -5,7 +5,7 @@
 
 rule page:
     input:
-        images=rules.images.output.summary,
+        images=rules.images.output.summary if EXPERIMENT.studies else [],
         accuracy=every(f"{RESULTS}/{{model}}/accuracy.json"),
         analyses=[
             path

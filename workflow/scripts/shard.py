@@ -1,6 +1,7 @@
 """Run the network for a shard of an analysis."""
 
 from pathlib import Path
+from typing import Any
 
 from snakemake.iocontainers import Snakemake
 from variscope.stores.atomic import new_directory
@@ -15,12 +16,13 @@ with job(snakemake.log[0]):
 
     params = snakemake.params
     analysis = find(params.analysis)
-    source = open_source(
-        analysis,
-        params,
-        snakemake.input,
-        lambda twin: reopen_network(params.network, params.running, Path.cwd(), twin=twin),
-    )
+
+    def network(twin: bool) -> Any:
+        """Open the model's network, or its untrained twin."""
+        return reopen_network(params.network, params.running, Path.cwd(), twin=twin)
+
+    opened = None if analysis.of_tables else network
+    source = open_source(analysis, params, snakemake.input, opened)
     with (
         repeatable(params.running["threads"]),
         new_directory(Path(snakemake.output.stored)) as folder,

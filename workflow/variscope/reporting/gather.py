@@ -15,6 +15,7 @@ from variscope.analyses.registry import Analysis
 from variscope.analyses.registry import Picture as Entry
 from variscope.analyses.tables import read_table
 from variscope.analyses.words import Words
+from variscope.designs import kinds
 from variscope.estimators import proportion
 from variscope.indices.measured import HELD
 from variscope.indices.precision import Course
@@ -90,7 +91,12 @@ def gather(
     sections, appendix = [], []
     entries = {analysis.name: analysis for analysis in analyses}
     for analysis in analyses:
-        whole = _section(analysis, about(analysis, entries, plan.studies), plan, results, level)
+        if analysis.of_tables:
+            parts = [_part(analysis, plan, None, results, level)] if found.tables else []
+            whole = _titled(analysis, parts)
+        else:
+            studies = about(analysis, entries, plan.studies)
+            whole = _section(analysis, studies, plan, results, level)
         front = _in_front(analysis, whole)
         if any(part.answer or part.pictures for part in front.parts):
             sections.append(front)
@@ -98,7 +104,11 @@ def gather(
             appendix.append(whole)
     return Report(
         experiment=config["experiment"],
-        data=_data(config, json.loads((results / "inputs" / "images.json").read_text())),
+        data=(
+            _data(config, json.loads((results / "inputs" / "images.json").read_text()))
+            if plan.studies
+            else None
+        ),
         studies=[_study(study, config, found, results) for study in plan.studies],
         sections=sections,
         appendix=appendix,
@@ -144,18 +154,26 @@ def _section(
         }[analysis.scope]
         folder = results.joinpath(*names)
         if folder not in parts:
-            parts[folder] = _part(analysis, plan, study, folder, results, level)
+            parts[folder] = _part(analysis, plan, study, results, level, folder)
+    return _titled(analysis, list(parts.values()))
+
+
+def _titled(analysis: Analysis, parts: Sequence[Part]) -> Section:
     return Section(
-        name=analysis.name,
-        title=analysis.title,
-        question=analysis.question,
-        parts=list(parts.values()),
+        name=analysis.name, title=analysis.title, question=analysis.question, parts=parts
     )
 
 
 def _part(
-    analysis: Analysis, plan: Plan, study: StudyPlan, folder: Path, results: Path, level: str
+    analysis: Analysis,
+    plan: Plan,
+    study: StudyPlan | None,
+    results: Path,
+    level: str,
+    folder: Path | None = None,
 ) -> Part:
+    """Read what an analysis left in a folder, by default that of the experiment."""
+    folder = folder or results
     words = Words(answer="")
     if analysis.has_words:
         words = Words.read(folder / analysis.words_path)
@@ -198,8 +216,8 @@ def _in_front(analysis: Analysis, section: Section) -> Section:
     return replace(section, parts=parts)
 
 
-def _part_name(analysis: Analysis, plan: Plan, study: StudyPlan) -> str:
-    if analysis.scope == "experiment":
+def _part_name(analysis: Analysis, plan: Plan, study: StudyPlan | None) -> str:
+    if study is None or analysis.scope == "experiment":
         return ""
     if analysis.scope == "model":
         return study.model
@@ -228,9 +246,12 @@ def _layers(
         )
 
 
-def _picture(entry: Entry, base: Path, study: StudyPlan, level: str, of: str = "") -> Picture:
+def _picture(
+    entry: Entry, base: Path, study: StudyPlan | None, level: str, of: str = ""
+) -> Picture:
     svg, png = (base.parent / f"{base.name}{suffix}" for suffix in (".svg", ".png"))
-    caption = entry.caption.format(index=INDEX_NAMES[study.main_index], level=level)
+    index = study.main_index if study else kinds.sums_of(kinds.DEFAULT).main_index
+    caption = entry.caption.format(index=INDEX_NAMES[index], level=level)
     return Picture(
         kind=entry.name,
         title=entry.title,

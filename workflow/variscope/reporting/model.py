@@ -226,7 +226,7 @@ class Report:
     """
 
     experiment: str
-    data: Data
+    data: Data | None
     studies: Sequence[Study]
     sections: Sequence[Section] = ()
     layers: Sequence[Layers] = ()

@@ -38,8 +38,8 @@ def build(report: Report) -> str:
         ValueError: the report has no studies, or a picture names no file.
         FileNotFoundError: a picture's file is missing.
     """
-    if not report.studies:
-        raise ValueError("a report needs one study at least, found none")
+    if not report.studies and not report.sections:
+        raise ValueError("a report needs one study or section at least, found none")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -58,7 +58,8 @@ def build(report: Report) -> str:
         seconds=wording.seconds_text,
         label=wording.variable_label,
     )
-    parts = sorted({part for row in report.data.classes for part in row.images}, key=_part_order)
+    classes = report.data.classes if report.data else []
+    parts = sorted({part for row in classes for part in row.images}, key=_part_order)
     return environment.get_template(TEMPLATE).render(
         report=report,
         style=Markup((HERE / STYLE).read_text("utf-8")),

@@ -21,6 +21,9 @@ from variscope.study.controls import selects, twins
 from variscope.study.schema import completed_by, config_schema, fill, in_order
 from variscope.vocabulary import HALVES
 
+# What studies of images are made of. A configuration of tables alone has none of them.
+STUDIES = ("dataset", "models", "variable_sets")
+
 
 def complete(config: Mapping[str, Any], folder: Path = Path(".")) -> dict[str, Any]:
     """Check a configuration and return it with every default, in the schema's order.
@@ -43,6 +46,13 @@ def complete(config: Mapping[str, Any], folder: Path = Path(".")) -> dict[str, A
         {'cycle': {'blocks': 512}, 'replicates': 16, 'precision': None}
     """
     schema = config_schema()
+    if config.get("tables") and not set(STUDIES) & set(config):
+        config = {**config, "dataset": None, "models": {}, "variable_sets": {}}
+        for key in STUDIES:  # there is nothing to check of what there is not
+            del schema["properties"][key]
+            schema["properties"][key] = {}
+    else:
+        schema["required"] = [*schema["required"], *STUDIES]
     completed = completed_by(schema, config)
     designs = completed["designs"]
     if not set(kinds.names()) & set(designs):

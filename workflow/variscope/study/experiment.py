@@ -22,7 +22,7 @@ from variscope.study.choosing import Chosen, chosen
 from variscope.study.config import complete, groups_of
 from variscope.study.controls import selects, twins
 from variscope.study.digest import PACKAGE, code_digest, files_digest, value_digest
-from variscope.study.findings import Findings
+from variscope.study.findings import Findings, FoundTable
 from variscope.study.forecast import forecast
 from variscope.study.layer_groups import sweep
 from variscope.study.measured import response_files
@@ -143,10 +143,11 @@ class Experiment:
     @cached_property
     def dataset(self) -> dict[str, Any]:
         """What the images depend on: a params entry of every rule that opens them."""
+        settings = self.found.dataset.settings
         return {
-            "settings": self.found.dataset.settings,
+            "settings": settings,
             "seed": self.config["seed"],
-            "listing": listing_digest(self.found.dataset.settings, self.folder),
+            "listing": listing_digest(settings, self.folder) if settings else "",
         }
 
     def model(self, name: str) -> dict[str, Any]:
@@ -167,6 +168,17 @@ class Experiment:
             return {**self.network(self.twins[name]), "untrained": True}
         others = ("layers", "axes", "softmax", "twin")
         return {key: value for key, value in self.model(name).items() if key not in others}
+
+    @property
+    def tables(self) -> tuple[FoundTable, ...]:
+        """The tables, in the order of the configuration."""
+        return tuple(self.found.tables[name] for name in self.config["tables"])
+
+    def table(self, name: str) -> dict[str, Any]:
+        """Return what a table depends on: a params entry of every rule that reads it."""
+        settings = self.config["tables"][name]
+        file = self.folder / settings["source"]
+        return {"settings": settings, "file": files_digest([file] if file.is_file() else [])}
 
     def described_network(self, name: str, trained: str) -> dict[str, Any]:
         """Return what `variscope.responses.network.opened.reopen_network` takes of a model.
@@ -298,7 +310,14 @@ def _found(config: Mapping[str, Any], folder: Path, cache: Path) -> Findings:
                 [p for a in config["augmentations"] if (p := folder / a).is_file()]
             ),
             "code": code_digest(PACKAGE / "study" / "preflight.py"),
-            "listing": _listing(config["dataset"], folder),
+            "listing": _listing(config["dataset"], folder) if config["dataset"] else "",
+            "tables": files_digest(
+                [
+                    path
+                    for table in config["tables"].values()
+                    if (path := folder / table["source"]).is_file()
+                ]
+            ),
         }
     )
     kept = cache / f"preflight-{config['experiment']}.json"

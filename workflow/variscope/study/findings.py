@@ -105,19 +105,66 @@ class FoundSet:
 
 
 @dataclass(frozen=True)
+class FoundTable:
+    """A table as it was read.
+
+    Attributes:
+        name: by which the configuration calls it.
+        rows, columns: of the network's inputs.
+        features: names of the features.
+        target: name of the column that is predicted.
+        classes: names of the classes; none of a regression.
+        notes: rules that were applied, in sentences.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    features: tuple[str, ...]
+    target: str
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def memory_mb(self) -> dict[str, int]:
+        """MiB of a job: one that runs the network, and one that reads what came of it."""
+        held = 20 * 8 * self.rows * self.columns // 2**20
+        return {"evaluate": 600 + held, "analysis": 450 + held}
+
+
+# What stands for the images where there are none.
+NO_IMAGES = FoundDataset(
+    {},
+    {
+        "images": 0,
+        "classes": [],
+        "labelled": False,
+        "parts": "none",
+        "clusters": 0,
+        "channels": 0,
+        "size": [0, 0],
+        "images_per_class": {},
+    },
+    (),
+)
+
+
+@dataclass(frozen=True)
 class Findings:
     """All that the preflight found.
 
     Attributes:
-        dataset: the images.
+        dataset: the images; `NO_IMAGES` where there are tables alone.
         models, variable_sets: by their names.
         device: where jobs compute on this machine.
+        tables: by their names.
     """
 
     dataset: FoundDataset
     models: Mapping[str, FoundModel]
     variable_sets: Mapping[str, FoundSet]
     device: str
+    tables: Mapping[str, FoundTable] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON can hold, and `of` reads."""
@@ -167,7 +214,13 @@ class Findings:
             models,
             sets,
             found["device"],
+            {name: _table(table) for name, table in found["tables"].items()},
         )
+
+
+def _table(found: Mapping[str, Any]) -> FoundTable:
+    texts = {key: tuple(found[key]) for key in ("features", "classes", "notes")}
+    return FoundTable(**{**found, **texts})
 
 
 def _variable(found: Mapping[str, Any]) -> FoundVariable:

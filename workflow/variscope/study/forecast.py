@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from variscope.analyses.registry import Analysis
 from variscope.inputs.scores import DRAWS, MOST_IMAGES
@@ -60,7 +61,12 @@ def forecast(
         seconds += alone / min(at_once, jobs)
         most |= study.target is not None
     entries = {one.analysis.name: one.analysis for one in analyses}
-    drawn = pictures(plan.studies, [one.analysis for one in analyses])
+    made = [
+        one.analysis
+        for one in analyses
+        if (found.tables if one.analysis.of_tables else plan.studies)
+    ]
+    drawn = pictures(plan.studies, made)
     answers = answered(found)
     beside = f"{at_once} jobs side by side" if at_once > 1 else "one job after another"
     return [
@@ -68,7 +74,13 @@ def forecast(
         *(
             line
             for one in analyses
-            for line in passes(one, about(one.analysis, entries, plan.studies), found)
+            for line in passes(
+                one,
+                list(found.tables.values())
+                if one.analysis.of_tables
+                else about(one.analysis, entries, plan.studies),
+                found,
+            )
         ),
         f"  {'pictures':20} {drawn:>24,}",
         f"  {'pictures disk, about':20} {f'{drawn * _PICTURE_BYTES / 2**20:,.0f} MiB':>24}",
@@ -116,13 +128,15 @@ def pictures(studies: Sequence[StudyPlan], analyses: Iterable[Analysis]) -> int:
     )  # fmt: skip
 
 
-def passes(chosen: Chosen, studies: Sequence[StudyPlan], found: Findings) -> list[str]:
+def passes(chosen: Chosen, studies: Sequence[Any], found: Findings) -> list[str]:
     """Say what an analysis runs the network on, and in how many jobs: a line, or none."""
     analysis, settings = chosen.analysis, chosen.settings
     if analysis.shards is None:
         return []
-    keys = {"study": _NAMES, "set": _NAMES[:2], "model": _NAMES[:1]}[analysis.scope]
-    scopes: dict[tuple[str, ...], list[StudyPlan]] = {}
+    keys = {"study": _NAMES, "set": _NAMES[:2], "model": _NAMES[:1], "experiment": ()}[
+        analysis.scope
+    ]
+    scopes: dict[tuple[str, ...], list[Any]] = {}
     for study in studies:
         scopes.setdefault(tuple(getattr(study, key) for key in keys), []).append(study)
     jobs = sum(len(analysis.shards(settings, of_scope)) for of_scope in scopes.values())

@@ -25,7 +25,7 @@ from variscope.responses.network.batches import batch_size_for, blocks_at_once
 from variscope.stores.sizes import CHUNK_BYTES
 from variscope.study.config import designs_of, groups_of, targets_of
 from variscope.study.controls import SELECTED_ON, SELECTION, TRANSIT, twin_of, twins
-from variscope.study.findings import Findings
+from variscope.study.findings import Findings, FoundTable
 from variscope.study.layer_groups import LayerGroup, plan_groups
 from variscope.study.measured import presented, responses_of
 from variscope.study.rounds import sizes_of
@@ -338,7 +338,7 @@ class Plan:
     """All studies of an experiment, and what an earlier one took (`published` of the settings).
 
     Controls are the studies that others are held against (`variscope.study.controls`). Notes are
-    what the preflight says of a model, by its name: its normalisation and whence.
+    what the preflight says of each model, its normalisation and whence, and of each table.
     """
 
     experiment: str
@@ -383,7 +383,10 @@ class Plan:
                 for design in designs
             ),
             config["published"],
-            {name: found.models[name].notes for name in config["models"]},
+            {
+                **{f"model {name}": found.models[name].notes for name in config["models"]},
+                **{f"table {name}": _of_table(found.tables[name]) for name in config["tables"]},
+            },
             tuple(controls),
         )
 
@@ -482,8 +485,8 @@ class Plan:
                 row.pop("study"),
                 *(f"  {key:20} {value:>24}" for key, value in row.items()),
             ]
-        for model, notes in self.notes.items():
-            lines += ["", f"model {model}", *(f"  {note}" for note in notes)]
+        for what, notes in self.notes.items():
+            lines += ["", what, *(f"  {note}" for note in notes)]
         evaluations = sum(len(study.layer_groups) * study.evaluations for study in self.every)
         disk = sum(sum(study.disk.values()) for study in self.every)
         jobs = {
@@ -574,6 +577,13 @@ def _study(
         responses,
         presented(sum(in_rounds[0]), len(in_rounds[0]), rows, config["export"]["repeats"]),
     )
+
+
+def _of_table(table: FoundTable) -> list[str]:
+    """Say how large a table is, what is predicted, and what was made of it when it was read."""
+    classes = f", classes {', '.join(table.classes)}" if table.classes else ""
+    size = f"{table.rows:,} rows, {len(table.features)} features, target {table.target}{classes}"
+    return [size, *table.notes]
 
 
 def _entries(group: LayerGroup) -> int:

@@ -22,12 +22,14 @@ from variscope.study.choosing import chosen
 from variscope.study.config import designs_of
 from variscope.study.controls import SELECTED_ON, selects
 from variscope.study.findings import (
+    NO_IMAGES,
     Findings,
     FoundBounds,
     FoundDataset,
     FoundDesign,
     FoundModel,
     FoundSet,
+    FoundTable,
     FoundVariable,
 )
 from variscope.study.measured import measured_model
@@ -55,6 +57,9 @@ def preflight(config: Mapping[str, Any], folder: Path) -> Findings:
 
     with _naming("evaluation"):
         device = choose_device(config["evaluation"]["device"])
+    tables = {name: _table(name, config["tables"][name], folder) for name in config["tables"]}
+    if config["dataset"] is None:
+        return Findings(NO_IMAGES, {}, {}, device, tables)
     if config["evaluation"]["compile"]:
         from variscope.responses.network.compiled import check_compiling
 
@@ -81,7 +86,24 @@ def preflight(config: Mapping[str, Any], folder: Path) -> Findings:
             )
             seconds = _seconds(network, models[name], spaces, images, device, config)
             models[name] = replace(models[name], seconds=seconds)
-    return Findings(FoundDataset(dataset, images.summary(), images.skipped), models, sets, device)
+    return Findings(
+        FoundDataset(dataset, images.summary(), images.skipped), models, sets, device, tables
+    )
+
+
+def _table(name: str, settings: Mapping[str, Any], folder: Path) -> FoundTable:
+    from variscope.inputs.tables.opening import open_table
+
+    table = open_table(name, settings, folder)
+    return FoundTable(
+        name=name,
+        rows=len(table),
+        columns=table.values.shape[1],
+        features=tuple(feature.name for feature in table.features),
+        target=table.target_name,
+        classes=table.classes,
+        notes=table.notes,
+    )
 
 
 def _space(

@@ -19,6 +19,7 @@ from variscope.analyses.tables import checked, read_table, write_table
 from variscope.analyses.words import Words
 from variscope.errors import UserError
 from variscope.indices.reading import layers
+from variscope.study.choosing import chosen, complete_analyses
 
 NAN = math.nan
 ENTRIES = list(built_in().values())
@@ -214,6 +215,40 @@ def test_other_columns_than_the_entrys_are_refused() -> None:
         checked(table, found.drop(columns="n"))
     with pytest.raises(ValueError, match="column S2: not all values are of the kind number"):
         checked(table, found.assign(S2="much"))
+
+
+CHECKED = OWN.replace(
+    'title="My own",',
+    """title="My own",
+    settings={"path": {"type": "string", "default": "a.txt"}},
+    check_settings=check_path,
+    files=lambda settings: [settings["path"]],""",
+).replace(
+    "ANALYSIS =",
+    """
+from variscope.errors import UserError
+
+
+def check_path(settings, folder):
+    if not (folder / settings["path"]).is_file():
+        raise UserError(f"path: there is no file {settings['path']}")
+
+
+ANALYSIS =""",
+)
+
+
+def test_settings_are_checked_by_the_entry_and_its_files_are_known(tmp_path: Path) -> None:
+    """Before the first job, and by the key of the configuration."""
+    (tmp_path / "own.py").write_text(CHECKED)
+    given = {"own": {"file": "own.py"}}
+    with pytest.raises(UserError, match=r"^analyses\.own\.path: there is no file a\.txt$"):
+        complete_analyses(given, tmp_path)
+    (tmp_path / "a.txt").write_text("")
+    completed = complete_analyses(given, tmp_path)
+    (own,) = (one for one in chosen(completed, tmp_path) if one.analysis.name == "own")
+    assert own.analysis.files is not None
+    assert own.analysis.files(own.settings) == ["a.txt"]
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,8 @@ def params_of(chosen):
             }
             for table in EXPERIMENT.tables
         }
+    if chosen.analysis.files:
+        params["files"] = EXPERIMENT.digest_of(chosen.analysis.files(chosen.settings))
     if chosen.analysis.opens_images:
         params["dataset"] = EXPERIMENT.dataset
         params["variable_sets"] = {

@@ -182,6 +182,11 @@ class Analysis:
         shard_memory: MiB of a job that runs the network.
         held: MiB that what the shards wrote takes where it is read, by a later step or by an
             analysis that reads this one: from the same as `passes`.
+        check_settings: raises a `UserError` where the settings are wrong in a way that the schema
+            cannot say, before the first job: from the settings and the folder that relative paths
+            start at. It imports no torch.
+        files: the user's files that the settings name, relative to that folder: where one of them
+            changes, the analysis is made again.
         about: which studies it is about: all, or those of responses that were measured elsewhere.
         place: where the page shows it; lower numbers come first.
         file: of the module that holds everything, for an analysis of the user's.
@@ -202,6 +207,8 @@ class Analysis:
     memory: Callable[[Planned], float] = memory_of_indices
     shard_memory: Callable[[Planned], float] = memory_of_network
     held: Callable[[Mapping[str, Any], Sequence[Planned], Mapping[str, Any]], float] | None = None
+    check_settings: Callable[[Mapping[str, Any], Path], None] | None = None
+    files: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
     about: Literal["all", "measured"] = "all"
     place: int = 100
     file: Path | None = None

@@ -45,7 +45,7 @@ def complete_analyses(given: Any, folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, entry in entries.items():
         value = named.get(name, given is not False and (every or entry.default))
-        found[name] = _settings(entry, value)
+        found[name] = _settings(entry, value, folder)
     for name, value in named.items():
         if name in entries:
             continue
@@ -58,7 +58,7 @@ def complete_analyses(given: Any, folder: Path) -> dict[str, Any]:
             )
         entry = from_file(str(name), folder / value["file"], value["file"])
         rest = {key: inner for key, inner in value.items() if key != "file"}
-        found[str(name)] = {"file": value["file"]} | (_settings(entry, rest) or {})
+        found[str(name)] = {"file": value["file"]} | (_settings(entry, rest, folder) or {})
         entries = {**entries, str(name): entry}
     return _with_what_they_read(found, entries, named)
 
@@ -101,7 +101,7 @@ def chosen(completed: Mapping[str, Any], folder: Path) -> tuple[Chosen, ...]:
     return tuple(sorted(found, key=lambda one: (one.analysis.place, one.analysis.name)))
 
 
-def _settings(entry: Analysis, value: Any) -> dict[str, Any] | Literal[False]:
+def _settings(entry: Analysis, value: Any, folder: Path) -> dict[str, Any] | Literal[False]:
     if value is False:
         return False
     if value is not True and not isinstance(value, Mapping):
@@ -110,4 +110,11 @@ def _settings(entry: Analysis, value: Any) -> dict[str, Any] | Literal[False]:
             "settings"
         )
     fragment = {"type": "object", "additionalProperties": False, "properties": entry.settings}
-    return completed_by(fragment, {} if value is True else value, f"analyses.{entry.name}")
+    where = f"analyses.{entry.name}"
+    completed = completed_by(fragment, {} if value is True else value, where)
+    if entry.check_settings is not None:
+        try:
+            entry.check_settings(completed, folder)
+        except UserError as error:
+            raise UserError(f"{where}.{error}") from error
+    return completed

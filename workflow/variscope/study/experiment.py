@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -229,6 +229,10 @@ class Experiment:
             "augmentations": files,
             "files": files_digest([self.folder / file for file in files]),
         }
+
+    def digest_of(self, files: Iterable[str]) -> str:
+        """Digest files of the user's that settings name."""
+        return files_digest([self.folder / file for file in files])
 
     def evaluated_set(self, study: StudyPlan) -> dict[str, Any]:
         """Return what the space of a study depends on: its set, and a part that is held."""

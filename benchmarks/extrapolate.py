@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from variscope.estimators import Layout
-from variscope.study.plan import GIB, STORED_BYTES
+from variscope.study.study_plan import GIB, STORED_BYTES
 
 from benchmarks.measuring import RESULTS, Row, arguments, write
 from benchmarks.networks import paper

@@ -9,9 +9,10 @@ import pytest
 from variscope.inputs.axes import Layer
 from variscope.responses.network.batches import batch_size_for
 from variscope.study.layer_groups import LayerGroup
-from variscope.study.plan import Plan, StudyPlan
+from variscope.study.plan import Plan
 from variscope.study.rounds import Round
 from variscope.study.sharding import Shard
+from variscope.study.study_plan import StudyPlan
 
 LAYERS = (
     Layer("features.2", (64, 27, 27), ("channel", "y", "x")),

@@ -128,7 +128,7 @@ def rules_of_analyses(*reading: str) -> set[str]:
     return {
         f"{entry.name}_{step}"
         for entry in built_in().values()
-        if entry.default and entry.about == "all"
+        if entry.default and entry.about == "all" and not entry.of_tables
         if not reading or set(reading) & set(entry.reads)
         for step, made in (
             ("compute", entry.tables),

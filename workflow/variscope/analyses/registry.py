@@ -123,7 +123,7 @@ class Picture:
 
 
 class Planned(Protocol):
-    """What a plan says of a study (`variscope.study.plan.StudyPlan`)."""
+    """What a plan says of a study (`variscope.study.study_plan.StudyPlan`)."""
 
     @property
     def memory_mb(self) -> Mapping[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,6 @@ import pandas as pd
 import yaml
 
 from variscope.analyses.registry import Analysis
-from variscope.analyses.registry import Picture as Entry
-from variscope.analyses.tables import read_table
-from variscope.analyses.words import Words
-from variscope.designs import kinds
 from variscope.estimators import proportion
 from variscope.indices.measured import HELD
 from variscope.indices.precision import Course
@@ -30,24 +25,20 @@ from variscope.reporting.model import (
     AnswerRow,
     ClassCount,
     Data,
-    Layers,
-    Part,
-    Picture,
     PlanRow,
     Report,
-    Section,
     Study,
     TimingRow,
     VariableRow,
 )
-from variscope.reporting.sheets import sheets_of
+from variscope.reporting.sections import in_front, layers, section, section_of_tables
 from variscope.stores.results import read_dataset
 from variscope.study.about import about
 from variscope.study.controls import selects
 from variscope.study.findings import Findings, FoundVariable
-from variscope.study.plan import MIB, Plan, StudyPlan
+from variscope.study.plan import Plan
 from variscope.study.provenance import versions
-from variscope.vocabulary import INDEX_NAMES
+from variscope.study.study_plan import MIB, StudyPlan
 
 DATA_NAMES = {
     "photographs": "Bundled photographs",
@@ -55,6 +46,9 @@ DATA_NAMES = {
     "torchvision": "A torchvision data set",
     "arrays": "Arrays",
 }
+
+# Of an analysis, each a rule of its own.
+STEPS = ("shard", "layer", "complete", "compute", "present")
 
 CITATIONS = (
     "Saltelli et al. (2010), Computer Physics Communications 181: 259-270 (Sobol indices, designs)",
@@ -92,12 +86,11 @@ def gather(
     entries = {analysis.name: analysis for analysis in analyses}
     for analysis in analyses:
         if analysis.of_tables:
-            parts = [_part(analysis, plan, None, results, level)] if found.tables else []
-            whole = _titled(analysis, parts)
+            whole = section_of_tables(analysis, bool(found.tables), plan, results, level)
         else:
             studies = about(analysis, entries, plan.studies)
-            whole = _section(analysis, studies, plan, results, level)
-        front = _in_front(analysis, whole)
+            whole = section(analysis, studies, plan, results, level)
+        front = in_front(analysis, whole)
         if any(part.answer or part.pictures for part in front.parts):
             sections.append(front)
         elif any(part.pictures or part.sheets for part in whole.parts):
@@ -112,7 +105,7 @@ def gather(
         studies=[_study(study, config, found, results) for study in plan.studies],
         sections=sections,
         appendix=appendix,
-        layers=list(_layers(analyses, plan, results, level)),
+        layers=list(layers(analyses, plan, results, level)),
         configuration=yaml.safe_dump(dict(config), sort_keys=False),
         seed=config["seed"],
         plan=[
@@ -137,128 +130,6 @@ def gather(
         },
         citations=CITATIONS,
         bibtex=BIBTEX % versions()["variscope"],
-    )
-
-
-def _section(
-    analysis: Analysis, studies: Sequence[StudyPlan], plan: Plan, results: Path, level: str
-) -> Section:
-    """Read what an analysis left of each study, set or model that it is about."""
-    parts: dict[Path, Part] = {}
-    for study in studies:
-        names = {
-            "study": (study.model, study.variable_set, study.design),
-            "set": (study.model, study.variable_set),
-            "model": (study.model,),
-            "experiment": (),
-        }[analysis.scope]
-        folder = results.joinpath(*names)
-        if folder not in parts:
-            parts[folder] = _part(analysis, plan, study, results, level, folder)
-    return _titled(analysis, list(parts.values()))
-
-
-def _titled(analysis: Analysis, parts: Sequence[Part]) -> Section:
-    return Section(
-        name=analysis.name, title=analysis.title, question=analysis.question, parts=parts
-    )
-
-
-def _part(
-    analysis: Analysis,
-    plan: Plan,
-    study: StudyPlan | None,
-    results: Path,
-    level: str,
-    folder: Path | None = None,
-) -> Part:
-    """Read what an analysis left in a folder, by default that of the experiment."""
-    folder = folder or results
-    words = Words(answer="")
-    if analysis.has_words:
-        words = Words.read(folder / analysis.words_path)
-    sheets = []
-    for table in analysis.tables:
-        if table.shown:
-            path = folder / analysis.table_path(table)
-            shown = path.relative_to(results).as_posix()
-            sheets += sheets_of(table, read_table(path, table), shown)
-    pictures = []
-    for picture in analysis.pictures:
-        base = folder / analysis.picture_path(picture)
-        if picture.of == "all":
-            pictures.append(_picture(picture, base, study, level))
-        elif picture.of == "set":
-            sets = dict.fromkeys(one.variable_set for one in plan.studies)
-            # A series leaves out what it has nothing to show of.
-            drawn = [name for name in sets if (base / f"{name}.svg").is_file()]
-            pictures += [_picture(picture, base / name, study, level, name) for name in drawn]
-    return Part(
-        name=_part_name(analysis, plan, study),
-        headline=words.headline,
-        answer=words.answer,
-        more=words.more,
-        control=words.control,
-        note=words.note,
-        pictures=pictures,
-        sheets=sheets,
-    )
-
-
-def _in_front(analysis: Analysis, section: Section) -> Section:
-    """Put the pictures aside that are for the appendix: a click opens them."""
-    behind = {picture.name for picture in analysis.pictures if picture.appendix}
-    parts = []
-    for part in section.parts:
-        pictures = [picture for picture in part.pictures if picture.kind not in behind]
-        further = [picture for picture in part.pictures if picture.kind in behind]
-        parts.append(replace(part, pictures=pictures, further=further))
-    return replace(section, parts=parts)
-
-
-def _part_name(analysis: Analysis, plan: Plan, study: StudyPlan | None) -> str:
-    if study is None or analysis.scope == "experiment":
-        return ""
-    if analysis.scope == "model":
-        return study.model
-    name = f"{study.model}, {study.variable_set} set"
-    several = len({one.design for one in plan.studies}) > 1
-    return f"{name}, {study.design}" if several and analysis.scope == "study" else name
-
-
-def _layers(
-    analyses: Sequence[Analysis], plan: Plan, results: Path, level: str
-) -> Iterator[Layers]:
-    """Yield each study's pictures of layers, for the appendix."""
-    entries = [(a, p) for a in analyses for p in a.pictures if p.of == "layer"]
-    for study in plan.studies if entries else ():
-        folder = results / study.model / study.variable_set / study.design
-        by_layer = []
-        for layer in study.layers:
-            pictures = []
-            for analysis, entry in entries:
-                base = folder / analysis.picture_path(entry) / file_name(layer.name)
-                if base.parent.joinpath(f"{base.name}.png").is_file():
-                    pictures.append(_picture(entry, base, study, level, layer.name))
-            by_layer.append((layer.name, pictures))
-        yield Layers(
-            study=f"{study.model}, {study.variable_set} set, {study.design}", layers=by_layer
-        )
-
-
-def _picture(
-    entry: Entry, base: Path, study: StudyPlan | None, level: str, of: str = ""
-) -> Picture:
-    svg, png = (base.parent / f"{base.name}{suffix}" for suffix in (".svg", ".png"))
-    index = study.main_index if study else kinds.sums_of(kinds.DEFAULT).main_index
-    caption = entry.caption.format(index=INDEX_NAMES[index], level=level)
-    return Picture(
-        kind=entry.name,
-        title=entry.title,
-        caption=caption[:1].upper() + caption[1:],
-        svg=svg,
-        png=png,
-        of=of,
     )
 
 
@@ -456,9 +327,10 @@ def _is_noise(name: Hashable) -> bool:
 
 def _timings(plan: Plan, results: Path, analyses: Sequence[Analysis]) -> Iterator[TimingRow]:
     """Yield what each stage took: from the jobs' own measurements and the sizes on the disk."""
-    train = sum(map(_seconds, (results / "benchmarks").glob("train-*.tsv")))
-    if train:
-        yield TimingRow(stage="train", seconds=train)
+    for stage, files in (("train", "train-*.tsv"), ("train on tables", "train_table-*.tsv")):
+        train = sum(map(_seconds, (results / "benchmarks").glob(files)))
+        if train:
+            yield TimingRow(stage=stage, seconds=train)
     for study in plan.studies:
         name = f"{study.model}-{study.variable_set}-{study.design}"
         folder = results / study.model / study.variable_set / study.design
@@ -482,7 +354,7 @@ def _timings(plan: Plan, results: Path, analyses: Sequence[Analysis]) -> Iterato
     for analysis in analyses:
         files = [
             file
-            for step in ("compute", "present")
+            for step in STEPS
             for file in (results / "benchmarks").glob(f"{analysis.name}_{step}*.tsv")
         ]
         if files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from variscope.analyses.registry import Analysis
-from variscope.study.plan import StudyPlan
+from variscope.study.study_plan import StudyPlan
 
 
 def about(

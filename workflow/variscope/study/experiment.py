@@ -26,7 +26,8 @@ from variscope.study.findings import Findings, FoundTable
 from variscope.study.forecast import forecast
 from variscope.study.layer_groups import sweep
 from variscope.study.measured import response_files
-from variscope.study.plan import Plan, StudyPlan
+from variscope.study.plan import Plan
+from variscope.study.study_plan import StudyPlan
 
 SCRIPTS = PACKAGE.parent / "scripts"
 

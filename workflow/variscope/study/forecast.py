@@ -14,7 +14,8 @@ from variscope.inputs.scores import DRAWS, MOST_IMAGES
 from variscope.study.about import about
 from variscope.study.choosing import Chosen
 from variscope.study.findings import Findings
-from variscope.study.plan import Plan, StudyPlan
+from variscope.study.plan import Plan
+from variscope.study.study_plan import StudyPlan
 
 # What a job of the evaluation takes beside its images, mostly to import torch: seconds.
 _START = 6

@@ -327,8 +327,8 @@ def _is_noise(name: Hashable) -> bool:
 
 def _timings(plan: Plan, results: Path, analyses: Sequence[Analysis]) -> Iterator[TimingRow]:
     """Yield what each stage took: from the jobs' own measurements and the sizes on the disk."""
-    for stage, files in (("train", "train-*.tsv"), ("train on tables", "train_table-*.tsv")):
-        train = sum(map(_seconds, (results / "benchmarks").glob(files)))
+    for stage, kept in (("train", "train-*.tsv"), ("train on tables", "train_table-*.tsv")):
+        train = sum(map(_seconds, (results / "benchmarks").glob(kept)))
         if train:
             yield TimingRow(stage=stage, seconds=train)
     for study in plan.studies:

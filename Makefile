@@ -36,7 +36,7 @@ slurm: .venv/slurm
 	$(BIN)/pip install --quiet -r envs/requirements-imagenet.txt
 	touch $@
 
-.venv/test: .venv/run envs/requirements-test.txt envs/requirements-imagenet.txt
+.venv/test: .venv/run envs/requirements-test.txt envs/requirements-imagenet.txt envs/requirements-ultrasound.txt
 	$(BIN)/pip install --quiet -r envs/requirements-test.txt
 	touch $@
 

@@ -317,7 +317,7 @@ def test_listing_digest_follows_the_files(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "film"}, r"dataset\.kind: found 'film'; allowed are arrays, image_folder, phot"),
+        ({"kind": "film"}, r"dataset\.kind: found 'film'; allowed are arrays, echo"),
         ({"kind": None}, r"dataset\.kind: missing"),
         ({"colour": 1}, r"unknown key 'colour'; the known keys are kind, path"),
         ({"image_size": 0}, r"dataset\.image_size: found 0"),
@@ -329,6 +329,8 @@ def test_listing_digest_follows_the_files(folder):
         ({"valid_fraction": "x"}, r"dataset\.valid_fraction: found 'x'"),
         ({"on_error": "ignore"}, r"dataset\.on_error: found 'ignore'; allowed are fail, skip"),
         ({"check": "some"}, r"dataset\.check: found 'some'; allowed are auto, all, none"),
+        ({"window": [40]}, r"dataset\.window: found \[40\]; \[centre, width\] is needed"),
+        ({"window": [40, 0.5]}, r"dataset\.window: found \[40, 0\.5\].*at least 1"),
         ({"path": None}, r"dataset\.path: missing"),
         ({"path": 3}, r"dataset\.path: found 3"),
         ({"download": "yes"}, r"dataset\.download"),
@@ -348,6 +350,7 @@ def test_ids_outside_the_table_are_refused(folder):
 
 
 def test_a_kind_cannot_be_registered_twice():
-    assert datasets.names() == ("arrays", "image_folder", "photographs", "torchvision")
+    known = ("arrays", "echocardiogram", "image_folder", "photographs", "torchvision")
+    assert datasets.names() == known
     with pytest.raises(ValueError, match="registered twice"):
         datasets.dataset_kind("arrays", listing=lambda settings: [])(datasets.get("arrays").open)

@@ -36,7 +36,7 @@ def open_images(
             the seeded split, where the data set has no parts), `split` (whether one without parts
             is split), `on_error` (fail or skip), `check` (auto, all or none: which files are
             decoded now), `name`, `download` and `arguments` (of torchvision data sets),
-            `photographs` and `crops` (of photographs).
+            `photographs` and `crops` (of photographs), `window` (of DICOM files).
         seed: of the split, the limit and the crops.
         folder: what a relative `path` is relative to.
         on_progress: called with (done, total) while files are checked.

@@ -1,4 +1,7 @@
-"""What lies in a folder of images: walked once, nothing opened, and nothing raised on the way."""
+"""What lies in a folder of images: walked once, and nothing raised on the way.
+
+Nothing is opened but files whose name has no ending, for the mark of DICOM.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,14 @@ EXTENSIONS = frozenset(
         *("png", "pnm", "ppm", "tif", "tiff", "webp"),
     )
 )
+DICOM = frozenset({".dcm", ".dicom"})
 # Of images as well, and not read here: they are counted.
 NOT_READ = frozenset(
     f".{name}"
     for name in (
         *("heic", "heif", "avif", "jxl", "jp2", "j2k", "jpx", "jfif", "svg", "svgz", "eps"),
         *("raw", "dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "psd", "xcf"),
-        *("tga", "ico", "exr", "hdr", "pfm", "pcx", "dds", "dcm", "nii", "svs", "ndpi", "czi"),
+        *("tga", "ico", "exr", "hdr", "pfm", "pcx", "dds", "nii", "svs", "ndpi", "czi"),
     )
 )
 # Folders that cameras, servers and archives make beside the images; hidden ones begin with a dot.
@@ -38,6 +42,27 @@ def printable(name: str) -> str:
     """
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def is_dicom(path: str) -> bool:
+    """Tell whether a file that `scan` takes for an image is one of DICOM."""
+    return os.path.splitext(path)[1].lower() not in EXTENSIONS
+
+
+def _is_image(entry: os.DirEntry[str], suffix: str) -> bool:
+    """Tell images by their names; DICOM files often have none that says so, but for a mark inside.
+
+    Scanners name them IM0001, or by an identifier of numbers and points.
+    """
+    if suffix in EXTENSIONS or suffix in DICOM:
+        return True
+    if (suffix and not suffix[1:].isdigit()) or entry.name.upper() == "DICOMDIR":
+        return False
+    try:
+        with open(entry.path, "rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def part_of_name(name: str) -> str | None:
@@ -141,12 +166,12 @@ def _scan(root: str, inside: str, passed: Passed, above: tuple[tuple[int, int], 
         elif is_folder:
             found.folders[entry.name] = _scan(root, path, passed, above)
         elif hidden:
-            passed.hidden += suffix in EXTENSIONS
+            passed.hidden += suffix in EXTENSIONS or suffix in DICOM
         elif entry.is_symlink() and not os.path.exists(entry.path):
             # Without a suffix it may have been a folder of images.
-            if suffix in EXTENSIONS or not suffix:
+            if suffix in EXTENSIONS or suffix in DICOM or not suffix:
                 found.bad.append((path, DANGLING))
-        elif suffix in EXTENSIONS:
+        elif _is_image(entry, suffix):
             found.images.append(path)
         elif suffix in NOT_READ:
             passed.kinds[suffix] += 1

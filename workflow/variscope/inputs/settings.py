@@ -25,6 +25,7 @@ KEYS = (
     "arguments",
     "photographs",
     "crops",
+    "window",
 )
 
 
@@ -33,8 +34,8 @@ class DatasetSettings:
     """What a data set kind needs to open its images; `None` stands for "not given".
 
     `folder` is what a relative `path` is relative to; `seed` seeds every draw of the data set.
-    `image_size` is (H, W). `split` says whether a data set without parts is split; where it is not,
-    all of it is of the valid part, which is the one that is studied.
+    `image_size` is (H, W), `window` (centre, width) of gray values. `split` says whether a data set
+    without parts is split; where it is not, all of it is of the valid part, which is studied.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class DatasetSettings:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     photographs: tuple[str, ...] | None = None
     crops: str = "cells"
+    window: tuple[float, float] | None = None
 
     @classmethod
     def parse(cls, dataset: Mapping[str, Any], *, seed: int, folder: Path | str) -> DatasetSettings:
@@ -86,6 +88,8 @@ class DatasetSettings:
         _check_choice("check", given.get("check", "auto"), ("auto", "all", "none"))
         _check_choice("on_error", given.get("on_error", "fail"), ("fail", "skip"))
         _check_choice("crops", given.get("crops", "cells"), ("cells", "large"))
+        if "window" in given:
+            given["window"] = _window(given["window"])
         if "photographs" in given:
             given["photographs"] = tuple(given["photographs"])
         fraction = given.get("valid_fraction", 0.2)
@@ -142,6 +146,18 @@ def _sides(value: Any) -> tuple[int, int]:
     for side in value if pair else (value,):
         _check_count("image_size", side)
     return (value[0], value[1]) if pair else (value, value)
+
+
+def _window(value: Any) -> tuple[float, float]:
+    """Centre and width of a window of gray values."""
+    numbers = isinstance(value, list | tuple) and all(
+        isinstance(entry, int | float) and not isinstance(entry, bool) for entry in value
+    )
+    if not numbers or len(value) != 2 or not value[1] >= 1:
+        raise UserError(
+            f"dataset.window: found {value!r}; [centre, width] is needed, the width at least 1"
+        )
+    return float(value[0]), float(value[1])
 
 
 def _check_choice(key: str, value: object, allowed: tuple[Any, ...]) -> None:

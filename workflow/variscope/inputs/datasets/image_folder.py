@@ -3,7 +3,8 @@
 Parts are sub-folders with the usual names, in any case and spelling (train and valid, Training and
 Testing), each with one folder per class. Of train, valid and test the first two are taken. Without
 parts all is studied, or split where that is needed. Without sub-folders images have no classes.
-A file ``clusters.csv`` says which images come from one source (`variscope.inputs.clusters`).
+A DICOM file is as many images as it has frames. A file ``clusters.csv`` says which images come from
+one source (`variscope.inputs.clusters`).
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ import numpy as np
 import numpy.typing as npt
 
 from variscope.errors import UserError
-from variscope.inputs.clusters import read_clusters, state_of
+from variscope.inputs.class_folders import Listed, list_folder
+from variscope.inputs.clusters import state_of
 from variscope.inputs.datasets import Skipped, dataset_kind
 from variscope.inputs.decoding import (
     Undecodable,
     gray_note,
     map_threads,
     mode_name,
-    read_rgb,
     resize_and_crop,
     to_array,
 )
-from variscope.inputs.scanning import Found, Passed, part_of_name, printable, scan
+from variscope.inputs.dicom import NO_WINDOW, Window
+from variscope.inputs.frames import Frame, clusters_of, frames_of
+from variscope.inputs.scanning import Passed, printable, scan
 from variscope.inputs.settings import DatasetSettings
 from variscope.inputs.table import (
-    UNLABELLED,
     ImageTable,
     Progress,
     check_classes,
@@ -44,29 +46,28 @@ from variscope.inputs.table import (
 
 AUTO_CHECK = 10_000  # images of a folder that `check: auto` still decodes
 
-Entry = tuple[str, int, int]  # source, label, part (-1: to be drawn)
-
 
 @dataclass(frozen=True)
 class _Files:
     """Read, resize and crop image files."""
 
     folder: Path
-    source: tuple[str, ...]
+    frames: tuple[Frame, ...]
     size: tuple[int, int]
     resize: int | None
     channels: int
+    window: Window | None
 
     def __call__(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         pixels = np.empty((len(ids), self.channels, *self.size), np.uint8)
 
         def read(row: int) -> None:
-            source = self.source[ids[row]]
+            frame = self.frames[ids[row]]
             try:
-                image = read_rgb(self.folder / source)[0]
+                image = frame.read(self.folder, self.window)[0]
             except Undecodable as error:
                 raise UserError(
-                    f"{self.folder}/{printable(source)}: {error}. Mend or remove the file, "
+                    f"{self.folder}/{frame.name}: {error}. Mend or remove the file, "
                     "or set dataset.on_error: skip and dataset.check: all"
                 ) from error
             resized = resize_and_crop(image, size=self.size, resize=self.resize)
@@ -86,159 +87,36 @@ def _folder(settings: DatasetSettings) -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class _Listed:
-    """What of a folder is studied: entries (source, label, part, -1 to be drawn), and notes."""
-
-    classes: tuple[str, ...]
-    entries: list[Entry]
-    bad: list[tuple[str, str]]
-    notes: list[str]
-
-
-def _part_folders(folder: Path, found: Found) -> dict[str, int]:
-    """Return the sub-folders that are parts, with their codes; none where there are no parts.
-
-    A part has class folders. Where all sub-folders are named as parts and hold images directly,
-    they are parts of images without classes.
-    """
-    named = {name: part for name in found.folders if (part := part_of_name(name)) is not None}
-    deep = {n: p for n, p in named.items() if found.folders[n].folders}
-    parts: dict[str, str] = {}
-    for name, part in deep.items():
-        if found.folders[name].images:  # a class, with images of its own
-            continue
-        if part in parts:
-            raise UserError(
-                f"dataset.path: {folder} has both {printable(parts[part])}/ and "
-                f"{printable(name)}/; keep one of them"
-            )
-        parts[part] = name
-    if "train" in parts and len(parts) > 1:
-        valid = parts.get("valid") or parts["test"]
-        return {parts["train"]: 0, valid: 1}
-    flat = {n: p for n, p in named.items() if found.folders[n].images and not deep.get(n)}
-    if "train" in parts and flat:
-        _refuse_flat(folder, found, parts["train"], next(iter(flat)))
-    if parts:
-        name = next(iter(parts.values()))
-        missing = "valid/ (or val/, test/)" if "train" in parts else "train/"
-        raise UserError(
-            f"dataset.path: {folder} has {printable(name)}/ with class folders but no {missing}; "
-            f"give the path of {printable(name)}/ itself to study it alone"
-        )
-    codes = {part: name for name, part in flat.items()}
-    if "train" in codes and len(codes) > 1 and len(flat) == len(found.folders):
-        return {codes["train"]: 0, codes.get("valid") or codes["test"]: 1}
-    return {}
-
-
-def _refuse_flat(folder: Path, found: Found, train: str, flat: str) -> None:
-    """Refuse a part whose images lie in no class folders beside one with class folders."""
-    images = found.folders[flat].images
-    name = printable(flat)
-    if os.path.basename(images[0]).startswith("ILSVRC2012_val_"):
-        raise UserError(
-            f"dataset.path: {folder}/{name} is ImageNet's validation set as it is unpacked, "
-            f"{len(images):,} files without class folders; sort them into {name}/<wnid>/ with the "
-            "labels of the development kit (valprep.sh does so), or use kind torchvision with "
-            "name: ImageNet"
-        )
-    raise UserError(
-        f"dataset.path: {folder}/{name} holds {len(images):,} images outside of class folders, "
-        f"and {printable(train)}/ has class folders; sort them into class folders, or give the "
-        f"path of {printable(train)}/ itself to study it alone"
-    )
-
-
-def _list(folder: Path) -> _Listed:
-    """Entries sorted by class, part and path, and notes of what was ignored."""
-    passed = Passed()
-    found = scan(folder, passed)
-    parts = _part_folders(folder, found)
-    notes = []
-    places: list[tuple[Found, int, int]]
-    if parts and all(found.folders[part].folders for part in parts):
-        names = sorted({name for part in parts for name in found.folders[part].folders})
-        inside = {part: found.folders[part].folders for part in parts}
-        places = [
-            (inside[part][name], i, code)
-            for i, name in enumerate(names)
-            for part, code in parts.items()
-            if name in inside[part]
-        ]
-        passed.beside += sum(len(found.folders[part].images) for part in parts)
-    elif parts:
-        names = list(UNLABELLED)
-        places = [(found.folders[part], 0, code) for part, code in parts.items()]
-    elif found.folders:
-        names = list(found.folders)
-        places = [(found.folders[name], i, -1) for i, name in enumerate(names)]
-        passed.beside += len(found.images)
-        _refuse_wrapper(folder, found)
-    else:
-        names = list(UNLABELLED) if found.images or found.bad else []
-        places = [(found, 0, -1)]
-    if parts:
-        others = [printable(n) for n in found.folders if n not in parts]
-        train, valid = (printable(part) for part in sorted(parts, key=lambda part: parts[part]))
-        if (train, valid) not in (("train", "valid"), ("train", "val")):
-            notes.append(f"{train} is the train part and {valid} the valid part.")
-        if others:
-            notes.append(f"Ignored beside {train} and {valid}: {', '.join(others)}.")
-        bad = [entry for part in parts for entry in found.folders[part].all_bad()] + found.bad
-        passed.beside += len(found.images)
-    else:
-        bad = found.all_bad()
-    entries = [
-        (source, label, part) for inner, label, part in places for source in inner.all_images()
-    ]
-    return _Listed(tuple(map(printable, names)), entries, bad, notes + passed.notes())
-
-
-def _refuse_wrapper(folder: Path, found: Found) -> None:
-    """Refuse a folder whose only sub-folder holds the class folders: it would be the one class."""
-    if len(found.folders) != 1:
-        return
-    name, inner = next(iter(found.folders.items()))
-    if inner.folders and not inner.images and not found.images:
-        raise UserError(
-            f"dataset.path: {folder} holds one folder, {printable(name)}/, with the folders "
-            f"{', '.join(map(printable, list(inner.folders)[:4]))}; give the path of "
-            f"{printable(name)}/ itself"
-        )
-
-
 def _check(
-    folder: Path, entries: list[Entry], on_error: str, on_progress: Progress | None
+    folder: Path, frames: list[Frame], settings: DatasetSettings, on_progress: Progress | None
 ) -> tuple[list[tuple[str, str]], Counter[str]]:
-    """Decode every file; what cannot be decoded (source, reason), and the modes of the others."""
+    """Decode every image; what cannot be decoded (name, reason), and the modes of the others."""
 
-    def look(entry: Entry) -> tuple[str, str]:
+    def look(frame: Frame) -> tuple[str, str]:
         try:
-            return read_rgb(folder / entry[0])[1], ""
+            return frame.read(folder, settings.window)[1], ""
         except Undecodable as error:
             return "", str(error)
 
     bad: list[tuple[str, str]] = []
     modes: Counter[str] = Counter()
-    for done, (entry, (mode, reason)) in enumerate(
-        zip(entries, map_threads(look, entries), strict=True), start=1
+    for done, (frame, (mode, reason)) in enumerate(
+        zip(frames, map_threads(look, frames), strict=True), start=1
     ):
-        if reason and on_error == "fail":
-            _refuse(folder, entry[0], reason)
+        if reason and settings.on_error == "fail":
+            _refuse(folder, frame.name, reason)
         if reason:
-            bad.append((printable(entry[0]), reason))
+            bad.append((frame.name, reason))
         elif mode != "RGB":
             modes[mode_name(mode)] += 1
         if on_progress is not None:
-            on_progress(done, len(entries))
+            on_progress(done, len(frames))
     return bad, modes
 
 
-def _refuse(folder: Path, source: str, reason: str) -> None:
+def _refuse(folder: Path, name: str, reason: str) -> None:
     raise UserError(
-        f"{folder}/{printable(source)}: {reason}. Mend or remove the file, or set "
+        f"{folder}/{name}: {reason}. Mend or remove the file, or set "
         "dataset.on_error: skip, which leaves it out and counts it"
     )
 
@@ -265,36 +143,58 @@ def open_image_folder(
 ) -> ImageTable:
     """List the files, check them, split and limit them. Nothing is kept of their pixels."""
     folder = _folder(settings)
+    return table_of_files(folder, list_folder(folder), settings, on_progress, skipped)
+
+
+def table_of_files(
+    folder: Path,
+    listed: Listed,
+    settings: DatasetSettings,
+    on_progress: Progress | None,
+    skipped: Skipped,
+) -> ImageTable:
+    """Return the table of what was listed.
+
+    Args:
+        folder: that the files' paths start at.
+        listed: classes and files.
+        settings: of the data set.
+        on_progress, skipped: as `variscope.inputs.images.open_images` takes them.
+
+    Raises:
+        UserError: a file cannot be read, or a class or part has no images; it is named.
+    """
     size = settings.needed_size()
-    listed = _list(folder)
-    classes, entries, notes = listed.classes, listed.entries, list(listed.notes)
+    classes, notes = listed.classes, list(listed.notes)
     where = f"dataset.path: {folder}"
+    left_out = {name for name, _ in skipped or ()}
+    frames, damaged = frames_of(
+        folder, [entry for entry in listed.entries if printable(entry[0]) not in left_out]
+    )
+    if skipped is not None and damaged:  # since they were checked
+        _refuse(folder, printable(damaged[0][0]), damaged[0][1])
 
     def arrays() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8] | None]:
-        label = np.array([entry[1] for entry in entries], np.int64)
-        part = np.array([entry[2] for entry in entries], np.int8)
+        label = np.array([frame.label for frame in frames], np.int64)
+        part = np.array([frame.part for frame in frames], np.int8)
         return label, None if part.size == 0 or part[0] < 0 else part
 
     if skipped is None:
-        if listed.bad and settings.on_error == "fail":
-            _refuse(folder, *listed.bad[0])
-        if not listed.bad:
+        bad = [(printable(file), reason) for file, reason in (*listed.bad, *damaged)]
+        if bad and settings.on_error == "fail":
+            _refuse(folder, *bad[0])
+        if not bad:
             _check_both_parts(where, classes, *arrays(), notes)
-        bad = [(printable(source), reason) for source, reason in listed.bad]
-        every = settings.check == "auto" and len(entries) <= AUTO_CHECK
+        every = settings.check == "auto" and len(frames) <= AUTO_CHECK
         if settings.check == "all" or every:
-            damaged, modes = _check(folder, entries, settings.on_error, on_progress)
-            bad += damaged
-            if settings.channels == 1:
-                notes += gray_note(1)
-            elif modes:
-                counts = ", ".join(f"{count} {mode}" for mode, count in sorted(modes.items()))
-                notes.append(f"Converted to RGB: {counts}.")
+            undecodable, modes = _check(folder, frames, settings, on_progress)
+            bad += undecodable
+            notes += _mode_notes(modes, settings.channels)
         skipped = tuple(bad)
     if skipped:
-        left_out = {source for source, _ in skipped}
-        entries = [entry for entry in entries if printable(entry[0]) not in left_out]
-        named = [source for source, _ in skipped]
+        left_out = {name for name, _ in skipped}
+        frames = [frame for frame in frames if frame.name not in left_out]
+        named = [name for name, _ in skipped]
         listed_names = ", ".join(named[:3]) + (" and others" if len(named) > 3 else "")
         notes.append(f"{len(named)} left out, since they cannot be decoded: {listed_names}.")
         where_left = f"{where}, without {len(left_out)} unreadable files"
@@ -304,21 +204,36 @@ def open_image_folder(
     if part is None:
         part, parts = parts_of(where, classes, label, settings)
     keep = limited(label, part, settings.images_per_class, settings.seed)
-    source = tuple(entries[i][0] for i in keep)
-    clusters = read_clusters(folder, [entry[0] for entry in entries])
+    clusters, said = clusters_of(folder, frames)
+    kept = tuple(frames[i] for i in keep)
     return ImageTable(
         classes=classes,
         label=label[keep],
         part=part[keep],
-        source=tuple(map(printable, source)),
+        source=tuple(frame.name for frame in kept),
         size=size,
-        reader=_Files(folder, source, size, settings.resize, settings.channels),
+        reader=_Files(folder, kept, size, settings.resize, settings.channels, settings.window),
         skipped=skipped,
-        notes=(*notes, *class_note(classes)),
+        notes=(*notes, *said, *class_note(classes)),
         channels=settings.channels,
         parts=parts,
         clusters=None if clusters is None else clusters[keep],
     )
+
+
+def _mode_notes(modes: Counter[str], channels: int) -> list[str]:
+    """Say what was converted, and what of DICOM is shown with its whole range."""
+    notes = list(gray_note(channels)) if channels == 1 else []
+    if modes and channels != 1:
+        counts = ", ".join(f"{count} {mode}" for mode, count in sorted(modes.items()))
+        notes.append(f"Converted to RGB: {counts}.")
+    whole = sum(count for mode, count in modes.items() if mode.endswith(NO_WINDOW))
+    if whole:
+        notes.append(
+            f"DICOM images that say no window: {whole}. The whole range of their bits is shown, "
+            "which may be dark; dataset.window gives one."
+        )
+    return notes
 
 
 def _check_both_parts(

@@ -198,7 +198,7 @@ def test_a_configuration_of_tables_alone_needs_no_images():
     config = complete(TABLES)
     assert (config["dataset"], config["models"], config["variable_sets"]) == (None, {}, {})
     assert config["tables"]["diabetes"]["missing"] == "refuse"
-    assert config["tables"]["diabetes"]["network"]["hidden"] == [32, 16]
+    assert config["tables"]["diabetes"]["network"]["hidden"] == [16]
 
 
 def test_beside_tables_studies_of_images_are_whole_or_not_there():

@@ -151,8 +151,10 @@ def maximise(
     draws = draws or [generator(1, "maximisation") for _ in start]
     if not len(start) == len(target) == len(draws):
         raise ValueError(f"{len(start)} starts, {len(target)} targets and {len(draws)} draws")
+    if not len(start):
+        return start.clone()
     # All at first: which are drawn does not depend on the batch.
-    shifts = np.stack([one.integers(-jitter, jitter + 1, (steps, 2)) for one in draws] or [()])
+    shifts = np.stack([one.integers(-jitter, jitter + 1, (steps, 2)) for one in draws])
     found = []
     for begin in range(0, len(start), at_once):
         part = slice(begin, begin + at_once)
@@ -178,7 +180,7 @@ def maximise(
             if blur:
                 latent = origin + _blurred(latent - origin, blur * left)
         found.append(to_image(latent))
-    return torch.cat(found) if found else start.clone()
+    return torch.cat(found)
 
 
 def represented(start: torch.Tensor, bound: Bound) -> torch.Tensor:

@@ -159,7 +159,7 @@ def _check_size(key: str, shown: str, columns: Columns, rows: int) -> None:
 
 def _check_bounds(key: str, settings: Mapping[str, Any], columns: Columns) -> None:
     """Raise a UserError where bounds are given that are not used, or fit no feature."""
-    bounds = settings["bounds"] or {}
+    bounds = settings.get("bounds") or {}  # none where the network alone is trained
     if bounds and settings["margins"] != "uniform":
         raise UserError(
             f"{key}.bounds: found bounds of {next(iter(bounds))!r}, and the margins are "

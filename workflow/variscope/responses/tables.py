@@ -27,11 +27,15 @@ from variscope.responses.functions import function_sums
 
 Array = NDArray[np.float64]
 Margins = Literal["empirical", "uniform"]
+Distance = Literal["euclidean", "mahalanobis"]
+DISTANCES: tuple[Distance, ...] = ("euclidean", "mahalanobis")
 
 DESIGN = "cycle"
 # Of rows that lie far from all patients; and rows whose own neighbours are looked for.
 FAR = 0.99
 MOST_NEIGHBOURS = 2000
+# Of the largest variance of a principal component, what one without any counts as.
+FLOOR = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,17 +279,26 @@ def design_points(
     return decode(np.concatenate(points)[:count])
 
 
-def far_from_all(table: Table, rows: Array, seed: int = 1) -> NDArray[np.bool_]:
+def far_from_all(
+    table: Table, rows: Array, seed: int = 1, distance: Distance = "euclidean"
+) -> NDArray[np.bool_]:
     """Say which rows lie farther from every row of the table than its rows do from each other.
 
     Farther than the 99th percentile of the distance of a row of the table to its nearest
-    neighbour among the others (of up to `MOST_NEIGHBOURS` of them, drawn). The distance is
-    Euclidean, each column divided by its standard deviation in the table.
+    neighbour among the others (of up to `MOST_NEIGHBOURS` of them, drawn). Distances are
+
+        euclidean     each column divided by its standard deviation in the table
+        mahalanobis   principal components of these divided by their standard deviations: a row
+                      that breaks a correlation of the table is far
+
+    The first says little of tables of many correlated columns, where a row with a large radius and
+    a small area is no farther off than many; the second sees just that.
 
     Args:
         table: the patients.
         rows: ``(n, column)``.
         seed: of the rows that are drawn.
+        distance: of the two.
 
     Returns:
         ``(n,)``.
@@ -293,12 +306,18 @@ def far_from_all(table: Table, rows: Array, seed: int = 1) -> NDArray[np.bool_]:
     from scipy.spatial import KDTree  # costly to import
 
     scale = table.values.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    known = table.values / scale
+    to = np.diag(1 / np.where(scale > 0, scale, 1.0))
+    if distance == "mahalanobis":
+        variance, axes = np.linalg.eigh(np.atleast_2d(np.cov((table.values @ to).T)))
+        # Columns that always go together span directions in which the table has no variance.
+        to = to @ axes / np.sqrt(np.maximum(variance, FLOOR * variance.max()))
+    known = table.values @ to
     tree = KDTree(known)
     own = known
     if len(known) > MOST_NEIGHBOURS:
         rng = np.random.default_rng([seed, len(known)])
         own = known[rng.choice(len(known), MOST_NEIGHBOURS, replace=False)]
     to_others = tree.query(own, k=2)[0][:, 1]
-    return tree.query(rows / scale)[0] > np.quantile(to_others, FAR)
+    # A row of the table itself is at a distance of rounding.
+    limit = np.quantile(to_others, FAR) + 1e-9 * np.abs(known).max()
+    return tree.query(rows @ to)[0] > limit

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Kind = Literal["number", "category"]
 
 MOST_LEVELS = 10
+# The level of a category that stands for missing values.
+MISSING = "missing"
 LARGEST = 1e30  # a network's float32 holds its square, near enough
 
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*")
@@ -141,17 +143,18 @@ def filled(
     if rule == "drop":
         note = f"Rows with missing values are left out: {rows} of {len(frame)} ({listed})."
         return frame.dropna(), [note]
-    values = {
-        name: frame[name].median() if kinds[name] == "number" else frame[name].mode().iloc[0]
+    medians = {
+        name: frame[name].astype(float).median()
         for name in map(str, missing.index)
+        if kinds[name] == "number"
     }
+    levels = {name: MISSING for name in map(str, missing.index) if name not in medians}
     note = (
-        f"Missing values are filled in by the median of the column, of a category by its most "
-        f"frequent level, over all rows, the test rows among them: {listed}."
+        "Missing numbers are filled in by the median of their column, over all rows, the test "
+        f"rows among them, and missing categories are a level of their own, {MISSING}: {listed}."
     )
-    return frame.astype({name: float for name in values if kinds[name] == "number"}).fillna(
-        values
-    ), [note]
+    kind = dict.fromkeys(medians, float) | dict.fromkeys(levels, object)
+    return frame.astype(kind).fillna({**medians, **levels}), [note]
 
 
 def as_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> Columns:

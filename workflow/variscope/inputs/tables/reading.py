@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BUNDLED = {"breast_cancer": "diagnosis", "diabetes": "progression"}
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".parquet")
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")

@@ -74,18 +74,23 @@ def networks(source: Source) -> Iterator[tuple[str, Network]]:
         yield UNTRAINED, source.network(twin=True)
 
 
-def looked_at(source: Source, shard: str) -> Looked:
+def looked_at(source: Source, shard: str, network: Network | None = None) -> Looked:
     """Return the images of a shard of an analysis with the settings ``images`` and ``shards``.
 
     The target of an image is the class that the trained network answers, or its label where the
     setting ``target`` says so and the network's classes are those of the data.
+
+    Args:
+        source: of a model.
+        shard: its name, one of `variscope.analyses.passes.shards_of_images`.
+        network: the trained network, where it is open; opening a large one takes seconds.
     """
     images, settings = source.images, source.settings
     number, shards = place_of_shard(shard)
     every = ordered_images(images, settings["images"], source.seed)
     place = np.arange(len(every), dtype=np.int64)[number - 1 :: shards]
     ids = every[place]
-    network = source.network()
+    network = network or source.network()
     scores = scores_of(Scored.of(network), images, ids, network)
     units = scores.shape[1] if len(ids) else 0
     own = images.labelled and units == len(images.classes)

@@ -134,6 +134,14 @@ class Planned(Protocol):
         """Its layers, `variscope.inputs.axes.Layer`, in the order of the network."""
 
     @property
+    def parameters(self) -> int:
+        """The number of the network's parameters."""
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs of all its modules, for one image."""
+
+    @property
     def variable_set(self) -> str:
         """Name of its variable set."""
 

@@ -22,13 +22,6 @@ class Seen(NamedTuple):
     gradients: torch.Tensor
 
 
-def has_maps(layer: Layer) -> bool:
-    """Say whether a layer's outputs lie in the plane, at more than one place."""
-    if layer.dims == ("channel", "y", "x"):
-        return layer.shape[1] * layer.shape[2] > 1
-    return layer.grid is not None and layer.grid[0] * layer.grid[1] > 1
-
-
 def in_plane(layer: Layer, outputs: torch.Tensor) -> torch.Tensor:
     """Return outputs ``(n, *output)`` as maps ``(n, channel, y, x)``.
 
@@ -56,7 +49,7 @@ def seen(model: nn.Module, images: torch.Tensor, target: torch.Tensor, layer: La
     Raises:
         UserError: the layer has no maps, or the units do not come after it.
     """
-    if not has_maps(layer):
+    if not layer.in_plane:
         raise UserError(
             f"layer: {layer.name!r} has no maps, its output for one image is {layer.output}; "
             "allowed: one whose units lie in the plane"
@@ -135,7 +128,7 @@ def last_of(
         model, images, target: as of `seen`; of few images.
         layers: in the order of the network.
     """
-    with_maps = [layer for layer in reversed(layers) if has_maps(layer)]
+    with_maps = [layer for layer in reversed(layers) if layer.in_plane]
     for layer in with_maps:
         try:
             if seen(model, images, target, layer).gradients.any():

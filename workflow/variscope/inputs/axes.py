@@ -86,6 +86,13 @@ class Layer:
         others = self.shape[0] - len(self.prefix)
         return self.prefix + ("patch" if self.grid else "token",) * others
 
+    @property
+    def in_plane(self) -> bool:
+        """Whether the units lie in the plane of the image, channels or patches, at some places."""
+        if self.dims == ("channel", "y", "x"):
+            return self.shape[1] * self.shape[2] > 1
+        return self.grid is not None and self.grid[0] * self.grid[1] > 1
+
     def arranged(self, output: Any) -> Any:
         """Return an output tensor ``(n, *output)`` as it is reported, ``(n, *unit)``; a view."""
         if not self.output:

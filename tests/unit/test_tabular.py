@@ -115,7 +115,7 @@ def test_a_linear_target_is_found_with_its_shares_and_noise_is_not(
     assert only(outside, players="joined", distance="mahalanobis")["share"] < 0.1
     words = page(source, tables)
     assert words.answer.startswith("line: the predicted y depends most on a + copy, 2 features as")
-    assert "2 of 3 players have more" in words.control
+    assert "2 of 3 players have more, each" in words.control
 
 
 def test_of_a_target_that_is_noise_the_network_is_no_better_than_a_constant(

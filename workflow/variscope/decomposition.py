@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from variscope.designs import Design, kinds
+from variscope.designs.asked import check_numbers
 from variscope.designs.cells import largest_power
 from variscope.errors import UserError
 from variscope.estimators import Layout, Moments, merge
@@ -140,7 +141,14 @@ def decompose(
     """
     if not isinstance(model, nn.Module):
         raise UserError(f"model: found {type(model).__name__}; allowed: a torch.nn.Module")
-    _check_numbers(blocks, replicates, seed, batch_size, threads, confidence_level)
+    own = {"batch_size": batch_size, "threads": threads}
+    check_numbers(
+        confidence_level,
+        blocks=(blocks, 2),
+        replicates=(replicates, 2),
+        seed=(seed, 0),
+        **{name: (value, 1) for name, value in own.items() if value is not None},
+    )
     target = None
     if half_width is not None:
         target = _target(half_width, design, index, of, blocks, most_blocks)
@@ -262,32 +270,6 @@ def _digest(*arrays: ArrayLike) -> str:
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()[:16]
-
-
-def _check_numbers(
-    blocks: int,
-    replicates: int,
-    seed: int,
-    batch_size: int | None,
-    threads: int | None,
-    confidence_level: float,
-) -> None:
-    """Raise a UserError for a number of the wrong kind or out of its range."""
-    settings: list[tuple[str, Any, int]] = [
-        ("blocks", blocks, 2),
-        ("replicates", replicates, 2),
-        ("seed", seed, 0),
-        ("batch_size", batch_size, 1),
-        ("threads", threads, 1),
-    ]
-    for name, value, least in settings:
-        if value is None and name in ("batch_size", "threads"):
-            continue
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        if not whole or not least <= value <= 2**32 - 1:
-            raise UserError(f"{name}: found {value!r}; allowed: an integer of at least {least}")
-    if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
-        raise UserError(f"confidence_level: found {confidence_level!r}; allowed: between 0 and 1")
 
 
 def _target(

@@ -35,7 +35,7 @@ DRAWN = (
     ("S1", "S1", BLUE, "<", -0.25),
     ("ST", "ST", ORANGE, ">", 0.25),
 )
-MOST_ROWS = 24  # of players on a picture of all tables
+MOST_ROWS = 16  # of players on a picture of all tables
 ROW_HEIGHT = 0.25
 NAME_WIDTH = 24
 
@@ -45,7 +45,7 @@ def draw_indices(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
     names = list(tables["tables"]["table"])
     if not names:
         return nothing_to_show(TITLE, "The configuration has no tables.")
-    most = max(5, MOST_ROWS // len(names))
+    most = max(4, MOST_ROWS // len(names))
     shown = {name: _Shown(name, tables, most) for name in names}
     heights = [ROW_HEIGHT * one.rows + 0.62 for one in shown.values()]
     figure = new_figure(sum(heights) + 0.55)

@@ -163,7 +163,7 @@ class _Table:
                 f"{self.name}: in {count_text(int(copy['n']), 'other training')} a shuffled copy "
                 f"of a feature, which says nothing of the target, has a Shapley effect of "
                 f"{_estimate(copy)}; {beyond} of {count_text(len(players), 'player')} "
-                f"{'has' if beyond == 1 else 'have'} more."
+                f"{'has' if beyond == 1 else 'have'} more, each looked at by itself."
             )
         far = {players: _estimate(row, "share") for players, row in self.outside.items()}
         text = f"{text} Of the points, {far[JOINED]} lie where no row of the table is near"

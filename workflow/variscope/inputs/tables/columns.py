@@ -157,7 +157,7 @@ def filled(
     return frame.astype(kind).fillna({**medians, **levels}), [note]
 
 
-def as_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> Columns:
+def as_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind], *, every: bool = False) -> Columns:
     """Return features as columns of numbers: a category has one for each of its levels.
 
     Columns that never change, and those that number the rows, are left out with a note.
@@ -165,6 +165,7 @@ def as_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> Columns:
     Args:
         frame: the features alone, no value missing.
         kinds: of them.
+        every: none is left out: a model exists, and takes them.
     """
     features: list[Feature] = []
     blocks: list[NDArray[np.float64]] = []
@@ -185,7 +186,7 @@ def as_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> Columns:
             if changes and (kind := _numbers_rows(name, block[:, 0])):
                 (numbering if kind == "numbers" else alike).append(name)
                 changes = kind != "numbers"
-        if not changes:
+        if not changes and not every:
             if name not in numbering:
                 constant.append(name)
             continue

@@ -13,7 +13,7 @@ The rules, in their order; each that was applied leaves a note:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from variscope.errors import UserError
 from variscope.inputs.tables.columns import Columns, Kind, as_columns, filled, kind_of
 from variscope.inputs.tables.reading import BUNDLED, bundled, read_file, unknown
-from variscope.inputs.tables.table import Table
+from variscope.inputs.tables.table import Feature, Table
 from variscope.inputs.tables.targets import Target, target_of
 
 if TYPE_CHECKING:
@@ -100,7 +100,10 @@ def open_table(name: str, settings: Mapping[str, Any], folder: Path) -> Table:
         at = str(error).split(":")[0]
         where = f"{key}.{error}" if at in ("task", "threshold") else f"{key}.target: {error}"
         raise UserError(where) from error
-    _check_bounds(key, settings, columns)
+    try:
+        check_bounds(settings["bounds"] or {}, settings["margins"], columns.features)
+    except UserError as error:
+        raise UserError(f"{key}.{error}") from error
     return Table(
         name=name,
         features=columns.features,
@@ -157,27 +160,22 @@ def _check_size(key: str, shown: str, columns: Columns, rows: int) -> None:
         )
 
 
-def _check_bounds(key: str, settings: Mapping[str, Any], columns: Columns) -> None:
+def check_bounds(bounds: Mapping[str, Any], margins: str, features: Sequence[Feature]) -> None:
     """Raise a UserError where bounds are given that are not used, or fit no feature."""
-    bounds = settings.get("bounds") or {}  # none where the network alone is trained
-    if bounds and settings["margins"] != "uniform":
+    if bounds and margins != "uniform":
         raise UserError(
-            f"{key}.bounds: found bounds of {next(iter(bounds))!r}, and the margins are "
-            f"{settings['margins']}; allowed: bounds with margins: uniform"
+            f"bounds: found bounds of {next(iter(bounds))!r}, and the margins are {margins}; "
+            "allowed: bounds with margins: uniform"
         )
-    known = {feature.name: feature for feature in columns.features}
+    known = {feature.name: feature for feature in features}
     for name, limits in bounds.items():
         if name not in known:
-            raise UserError(f"{key}.bounds: {unknown(str(name), list(known))}")
+            raise UserError(f"bounds: {unknown(str(name), list(known))}")
         if known[name].levels:
-            raise UserError(
-                f"{key}.bounds: found {name!r}, a category, which has levels and no bounds"
-            )
+            raise UserError(f"bounds: found {name!r}, a category, which has levels and no bounds")
         low, high = limits
         if not low < high:
-            raise UserError(
-                f"{key}.bounds.{name}: found [{low:g}, {high:g}]; allowed: low below high"
-            )
+            raise UserError(f"bounds.{name}: found [{low:g}, {high:g}]; allowed: low below high")
 
 
 def _alike(columns: Columns) -> list[str]:

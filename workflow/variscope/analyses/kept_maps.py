@@ -78,15 +78,24 @@ def methods_of(shards: Mapping[str, Path], network: str = TRAINED) -> list[str]:
     return sorted(names)
 
 
-def read_maps(shards: Mapping[str, Path], method: str, network: str = TRAINED) -> xr.Dataset | None:
+def read_maps(
+    shards: Mapping[str, Path], method: str, network: str = TRAINED, *, more: bool = True
+) -> xr.Dataset | None:
     """Read a method's maps of all shards, in the order of the images; None where there are none.
+
+    Args:
+        shards: folders of the shards, by name.
+        method: name of the method.
+        network: `TRAINED` or `UNTRAINED`.
+        more: read what else was written, too.
 
     Returns:
         ``map`` (image, y, x) and what else was written, with the coordinates ``place``, ``ids``,
         ``label``, ``cluster`` and ``target`` of each image.
     """
     paths = [folder / network / f"{method}.zarr" for folder in shards.values()]
-    found = [read_dataset(path) for path in paths if path.is_dir()]
+    keep = None if more else (lambda name: name == "map")
+    found = [read_dataset(path, keep) for path in paths if path.is_dir()]
     found = [one for one in found if one.sizes["image"]]
     if not found:
         return None

@@ -169,6 +169,21 @@ def top_overlaps(first: Array, second: Array, share: float, *, each: bool = Fals
     return np.asarray(common / (one + two - common))
 
 
+def chance_overlap(cells: int, share: float) -> float:
+    """Return what `top_overlaps` is on average of unrelated maps without ties.
+
+    The mean of I / (2k - I), where I of k cells are common: hypergeometric; about q / (2 - q).
+
+    Example:
+        >>> round(chance_overlap(64, 0.2), 3), chance_overlap(4, 0.1)
+        (0.116, 0.25)
+    """
+    count = count_of(share, cells)
+    ways = [math.comb(count, k) * math.comb(cells - count, count - k) for k in range(count + 1)]
+    mean = sum(way * k / (2 * count - k) for k, way in enumerate(ways))
+    return mean / math.comb(cells, count)
+
+
 class Interval(NamedTuple):
     """Values with their bounds, ``(*statistic)`` each."""
 

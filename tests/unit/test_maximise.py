@@ -221,7 +221,7 @@ def test_images_do_not_depend_on_the_batch() -> None:
 
     def run(order: list[int], at_once: int) -> torch.Tensor:
         draws = [generator(1, "test", place) for place in order]
-        start = noise(SHAPE, draws, basis, 0.05)
+        start = 0.5 + 0.05 * noise(SHAPE, draws, basis)
         return maximise(
             model, start, target[order], steps=8, jitter=2, blur=0.5, total_variation=0.5, l2=1.0,
             centre=0.5, basis=basis, draws=draws, at_once=at_once,
@@ -239,11 +239,11 @@ def test_images_do_not_depend_on_the_batch() -> None:
 def test_colors_and_frequencies_are_those_of_the_images() -> None:
     one_color = torch.rand((5, 1, 16, 16), generator=torch.Generator().manual_seed(1))
     basis = Basis.of(one_color.expand(5, 3, 16, 16))
-    drawn = noise((3, 16, 16), [generator(1)], basis, 0.1) - 0.5
+    drawn = noise((3, 16, 16), [generator(1)], basis)
     # Channels that are equal in the data are nearly equal in what is drawn.
     assert (drawn - drawn.mean(dim=1, keepdim=True)).abs().max() < 0.1 * drawn.abs().max()
     # Noise of the basis has its spectrum: 100 draws of it, one frequency at twice the other.
-    many = noise((3, 16, 16), [generator(1, k) for k in range(100)], basis, 0.1) - 0.5
+    many = noise((3, 16, 16), [generator(1, k) for k in range(100)], basis)
     power = torch.fft.fft2(many).abs().square().mean(dim=(0, 1))
     assert float(power[0, 2] / power[0, 4]) == pytest.approx(4, rel=0.25)
     flat = Basis.of(torch.full((2, 3, 16, 16), 0.3), spectrum=0)

@@ -189,24 +189,35 @@ def represented(start: torch.Tensor, bound: Bound) -> torch.Tensor:
 
 
 def noise(
-    shape: Sequence[int], draws: Sequence[np.random.Generator], basis: Basis | None, spread: float
+    shape: Sequence[int], draws: Sequence[np.random.Generator], basis: Basis | None
 ) -> torch.Tensor:
-    """Draw starts: mid-gray with a little noise, normal and white but for the basis.
+    """Draw noise, normal and white but for the basis, of root mean square 1.
 
     Args:
         shape: of an image, (C, H, W).
         draws: what draws each.
         basis: what colors the noise.
-        spread: its standard deviation.
 
     Returns:
-        ``(n, C, H, W)`` in [0, 1], on the device of the basis.
+        ``(n, C, H, W)``, on the device of the basis.
     """
     white = [one.standard_normal(tuple(shape), dtype=np.float32) for one in draws]
     values = torch.from_numpy(np.stack(white))
     if basis is not None:
         values = basis(values.to(basis.amplitude.device))
-    return (0.5 + spread * values / _rms(values)).clamp(0, 1)
+    return values / _rms(values)
+
+
+def has_gradient(
+    model: nn.Module, images: torch.Tensor, target: torch.Tensor, at_once: int = 32
+) -> torch.Tensor:
+    """Say of each image whether its unit has a gradient there that is finite, bool ``(n,)``."""
+    still = np.zeros((len(images), 2), dtype=np.int64)
+    found = [
+        _pull(model, images[part], target[part], still[part], None).flatten(1).any(dim=1)
+        for part in (slice(at, at + at_once) for at in range(0, len(images), at_once))
+    ]
+    return torch.cat(found)
 
 
 def maximisation(

@@ -56,7 +56,7 @@ def page(source: Source, tables: dict[str, pd.DataFrame]) -> Words:
     for picture in ENTRY.pictures:
         assert isinstance(ENTRY.draw(picture, source, tables), Figure)
     words = ENTRY.words(source, tables)
-    for sentence in (words.answer, *words.more, words.control, words.note):
+    for sentence in (words.headline, words.answer, *words.more, words.control, words.note):
         assert "nan" not in sentence and "None" not in sentence and "inf " not in sentence
     return words
 
@@ -115,6 +115,9 @@ def test_a_linear_target_is_found_with_its_shares_and_noise_is_not(
     assert only(outside, players="joined", distance="mahalanobis")["share"] < 0.1
     words = page(source, tables)
     assert words.answer.startswith("line: the predicted y depends most on a + copy, 2 features as")
+    assert words.headline.startswith(
+        "line: the predicted y depends most on a + copy, 2 features as"
+    )
     assert "2 of 3 players have more, each" in words.control
 
 

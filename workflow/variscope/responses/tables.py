@@ -31,9 +31,9 @@ Distance = Literal["euclidean", "mahalanobis"]
 DISTANCES: tuple[Distance, ...] = ("euclidean", "mahalanobis")
 
 DESIGN = "cycle"
-# Of rows that lie far from all patients; and rows whose own neighbours are looked for.
+# Of rows that lie far from all patients; of a larger table so many rows stand for all of it.
 FAR = 0.99
-MOST_NEIGHBOURS = 2000
+MOST_NEIGHBOURS = 4000
 # Of the largest variance of a principal component, what one without any counts as.
 FLOOR = 1e-9
 
@@ -284,8 +284,9 @@ def far_from_all(
 ) -> NDArray[np.bool_]:
     """Say which rows lie farther from every row of the table than its rows do from each other.
 
-    Farther than the 99th percentile of the distance of a row of the table to its nearest
-    neighbour among the others (of up to `MOST_NEIGHBOURS` of them, drawn). Distances are
+    Farther than the 99th percentile of the distance of a row of the table to its nearest neighbour
+    among the others. Of a table of more than `MOST_NEIGHBOURS` rows, so many are drawn, and stand
+    for all. Distances are
 
         euclidean     each column divided by its standard deviation in the table
         mahalanobis   principal components of these divided by their standard deviations: a row
@@ -303,21 +304,34 @@ def far_from_all(
     Returns:
         ``(n,)``.
     """
-    from scipy.spatial import KDTree  # costly to import
-
     scale = table.values.std(axis=0)
     to = np.diag(1 / np.where(scale > 0, scale, 1.0))
     if distance == "mahalanobis":
         variance, axes = np.linalg.eigh(np.atleast_2d(np.cov((table.values @ to).T)))
         # Columns that always go together span directions in which the table has no variance.
         to = to @ axes / np.sqrt(np.maximum(variance, FLOOR * variance.max()))
-    known = table.values @ to
-    tree = KDTree(known)
-    own = known
+    known = table.values
     if len(known) > MOST_NEIGHBOURS:
         rng = np.random.default_rng([seed, len(known)])
-        own = known[rng.choice(len(known), MOST_NEIGHBOURS, replace=False)]
-    to_others = tree.query(own, k=2)[0][:, 1]
+        known = known[np.sort(rng.choice(len(known), MOST_NEIGHBOURS, replace=False))]
+    known = known @ to
     # A row of the table itself is at a distance of rounding.
-    limit = np.quantile(to_others, FAR) + 1e-9 * np.abs(known).max()
-    return tree.query(rows @ to)[0] > limit
+    limit = np.quantile(_nearest(known, known, itself=True), FAR) + 1e-9 * np.abs(known).max()
+    return _nearest(rows @ to, known) > limit
+
+
+def _nearest(rows: Array, known: Array, *, itself: bool = False) -> Array:
+    """Return each row's distance to the nearest of those known, ``(n,)``; of these to another one.
+
+    All distances are measured: in many dimensions a tree looks at nearly all of them as well.
+    """
+    from scipy.spatial.distance import cdist  # costly to import
+
+    found = np.empty(len(rows))
+    for start in range(0, len(rows), 256):
+        part = slice(start, min(start + 256, len(rows)))
+        between = cdist(rows[part], known)
+        if itself:
+            between[np.arange(len(between)), np.arange(part.start, part.stop)] = np.inf
+        found[part] = between.min(axis=1)
+    return found

@@ -37,7 +37,7 @@ DRAWN = (
 )
 MOST_ROWS = 16  # of players on a picture of all tables
 ROW_HEIGHT = 0.25
-NAME_WIDTH = 24
+NAME_WIDTH, TITLE_WIDTH = 24, 27  # letters in a line
 
 
 def draw_indices(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
@@ -111,8 +111,8 @@ def _players(ax: Axes, shown: _Shown) -> None:
         found = shown.of(JOINED, index).set_index("player").loc[shown.names]
         _estimates(ax, found, np.arange(len(found)) + shift, color, marker)
     _rows(ax, shown, shown.names, "share of variance", shown.every - len(shown.names))
-    what = textwrap.shorten(shown.what, 40, placeholder=" ...")
-    ax.set_title(f"{shown.name}\n{what}", fontsize=NORMAL, loc="left", pad=4)
+    title = f"{shown.name}\n{_wrapped(shown.what, TITLE_WIDTH)}"
+    ax.set_title(title, fontsize=NORMAL, loc="left", pad=4)
 
 
 def _trainings(ax: Axes, shown: _Shown) -> None:
@@ -170,11 +170,11 @@ def _rows(ax: Axes, shown: _Shown, names: Sequence[str], label: str, more: int =
     ax.set_xlabel(text, fontsize=SMALL, loc="right" if more else "center")
 
 
-def _wrapped(name: str) -> str:
-    """Break a player's name into at most two lines."""
-    lines = textwrap.wrap(name, NAME_WIDTH)
-    return "\n".join(lines if len(lines) < 3 else [lines[0], textwrap.shorten(
-        " ".join(lines[1:]), NAME_WIDTH, placeholder=" ...")])  # fmt: skip
+def _wrapped(text: str, width: int = NAME_WIDTH) -> str:
+    """Break a text into at most two lines."""
+    lines = textwrap.wrap(text, width)
+    rest = textwrap.shorten(" ".join(lines[1:]), width, placeholder=" ...")
+    return "\n".join([*lines[:1], *([rest] if rest else [])])
 
 
 def draw_training(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:

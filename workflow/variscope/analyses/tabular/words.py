@@ -28,6 +28,7 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
         return Words(answer="The configuration has no tables.")
     each = [_Table(name, tables) for name in names]
     return Words(
+        headline=" ".join(one.headline() for one in each),
         answer=" ".join(one.answer() for one in each),
         more=[sentence for one in each for sentence in one.more()],
         control=" ".join(one.control() for one in each),
@@ -77,17 +78,35 @@ class _Table:
                  if row["players"] == players and row["index"] == index]  # fmt: skip
         return sorted(found, key=lambda row: -_known(row["value"]))
 
-    def answer(self) -> str:
-        """Say which players have the largest Shapley effects, and how good the prediction is."""
+    @property
+    def start(self) -> str:
+        """What a sentence on the table begins with."""
         what = f"probability of {self.output}" if self.classifies else self.output
-        start = f"{self.name}: the predicted {what}"
+        return f"{self.name}: the predicted {what}"
+
+    def headline(self) -> str:
+        """Say in one sentence what the prediction depends on most, and how good it is."""
         effects = [row for row in self.of(JOINED, "shapley") if math.isfinite(row["value"])]
         if not effects:
-            return f"{start} never changes, so that it depends on nothing. {self._score()}"
+            return f"{self.start} never changes."
+        metric = "accuracy" if self.classifies else "r2"
+        score, difference = (self.scores[who, metric] for who in (NETWORK, DIFFERENCE))
+        better = "" if difference["low"] > 0 else ", which cannot be told from a constant's"
+        return (
+            f"{self.start} depends most on {self._player(effects[0])} ({_estimate(effects[0])} of "
+            f"its variance); its {METRICS[metric]} on rows that the network has not seen is "
+            f"{_estimate(score, 'score')}{better}."
+        )
+
+    def answer(self) -> str:
+        """Say which players have the largest Shapley effects, and how good the prediction is."""
+        effects = [row for row in self.of(JOINED, "shapley") if math.isfinite(row["value"])]
+        if not effects:
+            return f"{self.start} never changes, so that it depends on nothing. {self._score()}"
         named = [f"{self._player(row)} ({_estimate(row)})" for row in effects[:NAMED]]
         rest = len(effects) - len(named)
         more = f", of {count_text(len(effects), 'player')}" if rest else ""
-        first = f"{start} depends most on {named[0]}"
+        first = f"{self.start} depends most on {named[0]}"
         then = f", then on {join_words(named[1:])}" if named[1:] else ""
         return f"{first}{then}: Shapley effects, shares of its variance{more}. {self._score()}"
 
@@ -166,7 +185,9 @@ class _Table:
                 f"{'has' if beyond == 1 else 'have'} more, each looked at by itself."
             )
         far = {players: _estimate(row, "share") for players, row in self.outside.items()}
-        text = f"{text} Of the points, {far[JOINED]} lie where no row of the table is near"
+        text = f"{text} Of the points of the design, {far[JOINED]} lie where no row is near"
+        if self.outside[JOINED]["share"] > 0.5:
+            return f"{text}: the indices say what the network makes of rows like none of the table."
         if ALONE not in far:
             return f"{text}."
         return f"{text}; were each feature drawn alone, {far[ALONE]} would."

@@ -8,18 +8,15 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 from variscope.estimators.agreement import (
-    area_under,
     coarser,
     levels,
-    mean_interval,
-    of_own_images,
-    pairing_p,
     pooled,
     pooling_matrix,
     rank_correlations,
     top_membership,
     top_overlaps,
 )
+from variscope.estimators.own_images import area_under, mean_interval, of_own_images, pairing_p
 from variscope.estimators.resampling import generator
 
 

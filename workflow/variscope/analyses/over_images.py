@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variscope.estimators.agreement import of_own_images
+from variscope.estimators.own_images import of_own_images
 from variscope.estimators.resampling import cluster_bootstrap, cluster_numbers, generator
 
 Array = NDArray[np.float64]

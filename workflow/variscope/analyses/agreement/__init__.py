@@ -14,7 +14,6 @@ from variscope.analyses.registry import (
     Planned,
     Table,
     integer,
-    memory_of_indices,
     memory_of_network,
     number,
     text,
@@ -57,18 +56,8 @@ def _held(
     return at_once / MIB
 
 
-def _memory(study: Planned) -> float:
-    return memory_of_indices(study)
-
-
-INTERVAL = (
-    number("low", "lower confidence bound"),
-    number("high", "upper confidence bound"),
-)
-OVER = (
-    integer("n", "clusters of images"),
-    text("inference", "what intervals are over"),
-)
+INTERVAL = (number("low", "lower confidence bound"), number("high", "upper confidence bound"))
+OVER = (integer("n", "clusters of images"), text("inference", "what intervals are over"))
 
 
 def _between(name: str, meaning: str, of: str = "") -> tuple[Column, ...]:
@@ -301,7 +290,6 @@ ANALYSIS = Analysis(
     },
     shards=shards_of_images,
     passes=_passes,
-    memory=_memory,
     shard_memory=memory_of_network,
     held=_held,
     check_settings=check_settings,

@@ -14,7 +14,8 @@ from variscope.analyses.agreement.orders import RANDOM
 from variscope.analyses.agreement.pairs import RESAMPLES
 from variscope.analyses.conditions import inference
 from variscope.analyses.source import Source
-from variscope.estimators.agreement import Array, area_under, mean_interval
+from variscope.estimators.agreement import Array
+from variscope.estimators.own_images import area_under, mean_interval
 from variscope.estimators.resampling import cluster_numbers, generator, sign_flip_p
 from variscope.stores.results import read_dataset
 

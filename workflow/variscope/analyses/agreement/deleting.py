@@ -10,11 +10,11 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from variscope.analyses.agreement.fills import replacement
 from variscope.analyses.agreement.orders import Orders
 from variscope.analyses.attributed import pixels_of
 from variscope.analyses.kept_maps import Looked
 from variscope.attributions.cells import cell_of_pixels
+from variscope.attributions.regions import replacement
 from variscope.errors import UserError
 from variscope.inputs.table import ImageTable
 from variscope.responses.network.opened import Network

@@ -15,15 +15,13 @@ from variscope.analyses.conditions import inference
 from variscope.analyses.source import Source
 from variscope.estimators.agreement import (
     Array,
-    Interval,
     Size,
     coarser,
     levels,
-    mean_interval,
-    of_own_images,
     rank_correlations,
     top_overlaps,
 )
+from variscope.estimators.own_images import Interval, mean_interval, of_own_images
 from variscope.estimators.resampling import Labels, cluster_numbers, generator, sign_flip_p
 
 RESAMPLES = 2000

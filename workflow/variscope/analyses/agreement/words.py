@@ -25,6 +25,9 @@ from variscope.indices.wording import (
 # Of which pair the first sentence is: the published one where it is there.
 LEADING = ("grad_cam", "gradient", "difference", "hires_cam", "maximisation", "regions")
 
+MOST_NAMED = 4
+RANDOM_BOUNDS = ("random_low", "random_high")
+
 NOTE = (
     "Maps are compared on the coarser of both grids; of derivatives by a pixel the magnitude "
     "counts, of other maps the values as they are. Maps of two images agree as well, since objects "
@@ -54,7 +57,11 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
         str(row["baseline"]): row
         for _, row in pairs[(pairs["first"] == first) & (pairs["second"] == second)].iterrows()
     }
-    more = [_tops(pairs, first, second, titles), _all_pairs(pairs), _of_the_study(pairs, titles)]
+    more = [
+        _tops(pairs, first, second, titles),
+        _all_pairs(pairs, titles),
+        _of_the_study(pairs, titles),
+    ]
     more += [_undefined(own), *elsewhere, *said_of_curves]
     more.append(few_clusters(int(own["n"].max())) if own["n"].max() > 0 else "")
     return Words(
@@ -123,40 +130,53 @@ def _tops(pairs: pd.DataFrame, first: str, second: str, titles: Mapping[str, str
     )
 
 
-def _all_pairs(pairs: pd.DataFrame) -> str:
-    """Count the pairs that agree more on own images."""
+def _all_pairs(pairs: pd.DataFrame, titles: Mapping[str, str]) -> str:
+    """Name the pairs of methods on single images that agree more on own images."""
     other = pairs[(pairs["baseline"] == SHUFFLED) & (pairs["first"] != pairs["second"])]
     other = other.drop_duplicates(["first", "second"]).dropna(subset=["difference_low"])
-    of_study = other["first"].str.startswith(VARIANCE) | other["second"].str.startswith(VARIANCE)
-    other = other[~of_study]
+    other = other[~(_of_study(other["first"]) | _of_study(other["second"]))]
     if len(other) < 2:
         return ""
-    more, less = int((other["difference_low"] > 0).sum()), int((other["difference_high"] < 0).sum())
-    return (
-        f"Of {count_text(len(other), 'pair')} of methods {more} agree more on the same image than "
-        f"on two different ones, and {less} less; by chance about {0.025 * len(other):.1f} of each "
-        "would."
+    more, less = other[other["difference_low"] > 0], other[other["difference_high"] < 0]
+    named = [
+        f"{titles[row['first']]} and {titles[row['second']]} "
+        f"({_text(row, 'difference', 'difference_low', 'difference_high')})"
+        for _, row in more.sort_values("difference", ascending=False).head(MOST_NAMED).iterrows()
+    ]
+    rest = len(more) - len(named)
+    named += [f"{rest} more"] if rest else []
+    verb = "agrees" if len(more) == 1 else "agree"
+    said = (
+        f"Of {count_text(len(other), 'pair')} of methods {len(more)} {verb} more on the same image "
+        "than on two different ones"
     )
+    said += f": {join_words(named)}" if named else ""
+    said += f"; {len(less)} less" if len(less) else ""
+    return f"{said}. By chance about {0.025 * len(other):.1f} would."
 
 
 def _of_the_study(pairs: pd.DataFrame, titles: Mapping[str, str]) -> str:
     """Say what the variance maps of the study agree with."""
     own = pairs[(pairs["baseline"] == NONE) & (pairs["n"] > 0)]
-    own = own.drop_duplicates(["first", "second"])
-    of_study = own["second"].str.startswith(VARIANCE) & ~own["first"].str.startswith(VARIANCE)
-    own = own[of_study].dropna(subset=["spearman"])
+    own = own.drop_duplicates(["first", "second"]).dropna(subset=["spearman", "low"])
+    own = own[_of_study(own["second"]) & ~_of_study(own["first"])]
     if own.empty:
         return ""
-    parts = []
-    for name in dict.fromkeys(own["second"]):
-        of = own[own["second"] == name]
-        best = of.iloc[int(of["spearman"].abs().argmax())]
-        parts.append(f"{titles[name]} most with {titles[best['first']]}, {_rho(best)}")
-    return (
-        "The variance maps of the study are of all its images together, so that they agree with "
-        "the maps of one image as with those of any other, and nothing of that is about the "
-        f"image: {'; '.join(parts)}."
+    apart = own[(own["low"] > 0) | (own["high"] < 0)]
+    said = (
+        "The variance maps of the study are of all its images together: they agree with the maps "
+        "of one image as with those of any other, so that nothing of that is about the image. Of "
+        f"{count_text(len(own), 'agreement')} with methods {len(apart)} can be told from 0"
     )
+    named = [
+        f"{titles[row['second']]} and {titles[row['first']]} ({_rho(row)})"
+        for _, row in apart.head(MOST_NAMED).iterrows()
+    ]
+    return f"{said}: {join_words(named)}." if named else f"{said}."
+
+
+def _of_study(names: pd.Series[str]) -> pd.Series[bool]:
+    return names.str.startswith(f"{VARIANCE}:")
 
 
 def _undefined(own: pd.DataFrame) -> str:
@@ -194,61 +214,57 @@ def _control(rows: Mapping[str, pd.Series], first: str, second: str) -> str:
     }
     if not found:
         return "There is nothing else to hold it against."
-    said = join_words([f"{what[name]} {_rho(row)}" for name, row in found.items()])
+    said = join_words([f"with {what[name]} at {_rho(row)}" for name, row in found.items()])
     reach = [what[name] for name, row in found.items() if not row["difference_low"] > 0]
-    text = f"With {first}, in the place of {second}, agree {said}."
-    if not reach:
-        return f"{text} All of them agree less than {second} does."
-    return (
-        f"{text} {second.capitalize() if second.islower() else second} cannot be said to agree "
-        f"more than {join_words(reach)}."
-    )
+    text = f"{_capital(first)} agrees {said}"
+    if reach:
+        return f"{text}: with {second} not clearly more than with {join_words(reach)}."
+    return f"{text}: less than with {second}, beyond doubt."
 
 
 def _curves(source: Source, areas: pd.DataFrame) -> list[str]:
-    """Say which methods find what carries the score: better than random orders, and than none."""
+    """Say which methods find what carries the score: better than random orders, or worse."""
     methods = areas[~areas["method"].isin([RANDOM, CENTRE, EDGES])]
-    if methods.empty:
-        return []
-    names = list(dict.fromkeys([*methods["method"], CENTRE, EDGES]))
-    titles = titles_of(source, names)
-    found = []
-    for kind, sign, verb in (("deletion", -1, "falls"), ("insertion", 1, "rises")):
-        for fill in dict.fromkeys(methods["fill"]):
-            of = areas[(areas["kind"] == kind) & (areas["fill"] == fill)]
-            found.append(_of_kind(of, titles, kind, fill, sign, verb))
-    return found
+    titles = titles_of(source, list(dict.fromkeys(areas["method"])))
+    return [
+        _of_kind(areas[(areas["kind"] == kind) & (areas["fill"] == fill)], titles, kind, fill)
+        for kind in dict.fromkeys(methods["kind"])
+        for fill in dict.fromkeys(methods["fill"])
+    ]
 
 
-def _of_kind(
-    areas: pd.DataFrame, titles: Mapping[str, str], kind: str, fill: str, sign: int, verb: str
-) -> str:
-    of = areas[~areas["method"].isin([RANDOM, CENTRE, EDGES])]
-    best = of.iloc[int((sign * of["random_difference"]).argmax())]
-    text = _text(best, "random_difference", "random_low", "random_high")
-    name = titles[best["method"]]
+def _of_kind(areas: pd.DataFrame, titles: Mapping[str, str], kind: str, fill: str) -> str:
+    """Name all methods that are better than random orders, and not the best of them alone.
+
+    That one would look better than it is, chosen by the numbers that it is then given by.
+    """
+    sign, what = (-1, "lower") if kind == "deletion" else (1, "raise")
+    areas = areas.dropna(subset=["random_low"])
+    if areas.empty:
+        return f"So few images tell nothing about {kind} with the {fill} fill."
+    ends = areas[["random_low", "random_high"]] * sign
+    better = areas[ends.min(axis=1) > 0]
+    worse = areas[ends.max(axis=1) < 0]
+    known = ~areas["method"].isin([CENTRE, EDGES])
+
+    def named(rows: pd.DataFrame) -> str:
+        return join_words(
+            [
+                f"{titles[row['method']]} ({_text(row, 'random_difference', *RANDOM_BOUNDS)})"
+                for _, row in rows.iterrows()
+            ]
+        )
+
+    orders = count_text(int(known.sum()), "method")
     said = (
-        f"By {kind} with the {fill} fill the score {verb} fastest in the order of {name} "
-        f"(area {_text(best, 'area', 'low', 'high')}; "
-        f"less that of random orders {text}, {_n(best)})"
+        f"By {kind} with the {fill} fill the order of {named(better)} {what}s the score faster "
+        "than random orders, by the area under the curve"
+        if len(better)
+        else f"By {kind} with the {fill} fill no order {what}s the score faster than random ones"
     )
-    ends = of[["random_low", "random_high"]] * sign
-    passed = [titles[name] for name in of["method"][ends.min(axis=1) > 0]]
-    worse = [titles[name] for name in of["method"][ends.max(axis=1) < 0]]
-    said += (
-        f"; better than random {'is' if len(passed) == 1 else 'are'} {join_words(passed)}"
-        if passed
-        else "; no method is better than random beyond doubt"
-    )
-    if worse:
-        said += f", worse {join_words(worse)}"
-    over = best[["centre_low", "centre_high"]] * sign
-    if over.min() > 0:
-        return f"{said}. It is better than the order from the centre, too."
-    return (
-        f"{said}. Better than the order from the centre, which knows nothing of the network, it "
-        f"cannot be said to be: {_text(best, 'centre_difference', 'centre_low', 'centre_high')}."
-    )
+    said += f" ({_n(areas.iloc[0])}; of {orders}, edges and centre about "
+    said += f"{0.025 * len(areas):.1f} would by chance)"
+    return f"{said}; slower {named(worse)}." if len(worse) else f"{said}."
 
 
 def _text(row: pd.Series, value: str, low: str, high: str) -> str:

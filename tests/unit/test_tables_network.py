@@ -12,7 +12,9 @@ import torch
 from torch import nn
 from variscope.errors import UserError
 from variscope.inputs.tables import network, splits, stack
+from variscope.inputs.tables.opening import open_table
 from variscope.inputs.tables.stack import Shape
+from variscope.study.config import complete
 
 LINEAR = Shape(
     hidden=(), outputs=1, classes=False, epochs=2000, patience=2000, learning_rate=0.02,
@@ -195,6 +197,16 @@ def test_training_a_table_leaves_a_network_its_curve_and_what_it_answers(tmp_pat
     np.testing.assert_allclose(found.predict(table.values[test]), answers, rtol=1e-9)
     assert (answers.argmax(axis=1) == target).mean() > 0.9
     assert found.history.shape[1] == 3
+
+
+def test_a_table_is_opened_to_be_trained_on_whatever_is_drawn_of_it() -> None:
+    settings = dict(
+        complete({"experiment": "e", "tables": {"d": {"source": "diabetes"}}})["tables"]["d"]
+    )
+    drawn = ("margins", "bounds", "correlated")
+    kept = {key: value for key, value in settings.items() if key not in drawn}
+    found, whole = (open_table("d", given, Path()) for given in (kept, settings))
+    assert (found.values == whole.values).all()
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def open_table(name: str, settings: Mapping[str, Any], folder: Path) -> Table:
 
     Args:
         name: by which the configuration calls it.
-        settings: its entry under ``tables``, completed.
+        settings: its entry under ``tables``, completed; what trains a network is told nothing of
+            what is drawn, its ``margins``, ``bounds`` and ``correlated``.
         folder: what relative paths start at.
 
     Raises:
@@ -101,7 +102,8 @@ def open_table(name: str, settings: Mapping[str, Any], folder: Path) -> Table:
         where = f"{key}.{error}" if at in ("task", "threshold") else f"{key}.target: {error}"
         raise UserError(where) from error
     try:
-        check_bounds(settings["bounds"] or {}, settings["margins"], columns.features)
+        if "bounds" in settings:
+            check_bounds(settings["bounds"] or {}, settings["margins"], columns.features)
     except UserError as error:
         raise UserError(f"{key}.{error}") from error
     return Table(

@@ -14,7 +14,7 @@ from tiny import REPOSITORY
 COMMANDS = (
     "estimators", "memory", "evaluations", "intervals", "coverage", "differences", "peers",
     "evaluation", "disk", "scaling", "extrapolate", "transit",
-    "compiling", "whole", "masking", "contrast",
+    "compiling", "whole", "masking", "contrast", "attributions",
 )  # fmt: skip
 FOR_THE_OTHERS = ("measuring", "rivals", "networks", "hard_units", "stopping")
 
@@ -50,6 +50,7 @@ def test_every_command_is_tested():
         "compiling",
         "masking",
         "contrast",
+        "attributions",
     ],
 )
 def test_a_benchmark_runs_and_says_on_what(name: str, tmp_path: Path):

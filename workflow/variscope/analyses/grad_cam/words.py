@@ -39,7 +39,8 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
         )
     layer = str(tables["images"]["layer"].iloc[0])
     if spearman["low"] >= ALIKE:
-        judged = "Grad-CAM shows the same as HiResCAM"
+        same = spearman["difference_low"] <= 0
+        judged = f"Grad-CAM shows the same as HiResCAM{', whatever the image,' if same else ''}"
     elif spearman["difference_low"] > 0:
         judged = "Grad-CAM shows a part of what HiResCAM does"
     else:

@@ -251,7 +251,7 @@ ANALYSIS = Analysis(
         "sampled": {
             "type": "integer",
             "minimum": 0,
-            "default": 32,
+            "default": 16,
             "description": "single pixels of each image at which gradients are held against finite "
             "differences in float64; 0: none",
         },

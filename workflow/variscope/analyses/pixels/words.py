@@ -17,6 +17,9 @@ from variscope.indices.wording import estimate_text, share_text
 
 Row = Mapping[str, Any]
 
+# A difference of rank correlations from which on something is said to follow edges.
+NOTICEABLE = 0.1
+
 
 def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
     """Say whether maps say more than edges and the untrained twin, and how they are spread."""
@@ -36,10 +39,13 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
         f"gradient and edges of other images by {share_text(edges['others'])} (difference "
         f"{_estimate(edges, 'difference', 'difference_')})"
     )
-    if edges["difference_low"] > 0:
+    much = abs(edges["difference"]) >= NOTICEABLE
+    if edges["difference_low"] > 0 and much:
         answer = f"The class score is sensitive to pixels at edges of the image: {held}."
-    elif edges["difference_high"] < 0:
+    elif edges["difference_high"] < 0 and much:
         answer = f"The class score is sensitive to pixels away from edges of the image: {held}."
+    elif edges["difference_low"] > 0 or edges["difference_high"] < 0:
+        answer = f"Maps of sensitivity hardly have to do with the edges of their images: {held}."
     else:
         answer = f"Maps of sensitivity are not shown to follow the edges of their images: {held}."
     return Words(
@@ -120,10 +126,15 @@ def _differences(
     if large is not None and small is not None and large["n"] and small["n"]:
         said.append(
             f"Of single pixels, in float64, a step of one grey value differs from the gradient by "
-            f"{_estimate(large)} of it, since the network is not linear over the step; a step of a "
+            f"{_part(large)} of it, since the network is not linear over the step; a step of a "
             f"thousandth of that differs by {small['value']:.1g}."
         )
     return said
+
+
+def _part(row: Row) -> str:
+    """Write an estimate with its interval, or the magnitude alone of one that is next to 0."""
+    return _estimate(row) if row["value"] >= 0.001 else f"{row['value']:.1g}"
 
 
 def _note(clusters: int) -> str:

@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run imagenet test check slurm clean
+.PHONY: run imagenet test check docs slurm clean
 
 run: .venv/run
 	$(BIN)/snakemake --cores all
@@ -21,6 +21,10 @@ check: .venv/test
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+# The documents as a site, docs/_build/html/index.html. A link that leads nowhere fails it.
+docs: .venv/docs
+	$(BIN)/python -m sphinx -W --keep-going --quiet --fresh-env --jobs 2 -c docs -d docs/_build/doctrees . docs/_build/html
 
 # Starts and stops a Slurm on this machine: as root, after tests/slurm/one_machine.sh install.
 slurm: .venv/slurm
@@ -40,9 +44,13 @@ slurm: .venv/slurm
 	$(BIN)/pip install --quiet -r envs/requirements-test.txt
 	touch $@
 
+.venv/docs: .venv/run envs/requirements-docs.txt
+	$(BIN)/pip install --quiet -r envs/requirements-docs.txt
+	touch $@
+
 .venv/slurm: .venv/test envs/requirements-slurm.txt
 	$(BIN)/pip install --quiet -r envs/requirements-slurm.txt
 	touch $@
 
 clean:
-	rm -rf .venv .snakemake results
+	rm -rf .venv .snakemake results docs/_build docs/reference

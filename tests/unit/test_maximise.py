@@ -15,6 +15,8 @@ from variscope.attributions.maximisation import (
     _blurred,
     _laplacian,
     ascended,
+    has_gradient,
+    leaking,
     maximisation,
     maximise,
     noise,
@@ -200,6 +202,39 @@ def test_a_unit_without_a_gradient_changes_nothing() -> None:
     assert (maximisation(Blind(), images, zero) == 0).all()
     infinite = Linear(torch.full((1, *SHAPE), torch.inf))
     assert (maximisation(infinite, images, zero) == 0).all()
+
+
+class Off(nn.Module):
+    """One unit that is off where red is below 0.8 on average, by a rectifier that works in place.
+
+    The rectifier is called twice, the second time on what is always on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        unit = self.act(images[:, :1].mean(dim=(2, 3)) - 0.8)
+        return self.act(unit + 1) - 1
+
+
+def test_a_unit_that_is_off_is_found_where_rectifiers_leak() -> None:
+    model, start, target = Off(), gray(2), torch.tensor([0, 0])
+    start[1, 0] = 0.9  # where it is on
+    stuck = maximise(model, start, target, steps=20, bound="clip")
+    assert torch.equal(stuck[0], start[0])
+    assert not has_gradient(model, start, target)[0]
+    found = maximise(model, start, target, steps=20, bound="clip", leak=0.1)
+    assert model(found)[0] > 0
+    assert torch.equal(found[1], stuck[1])  # one that is on does not see the leak
+    assert has_gradient(model, start, target, leak=0.1).all()
+    assert torch.equal(found[:, 1:], start[:, 1:])
+    with leaking(model, 0.1):
+        values = model(start)
+    assert torch.equal(values, model(start))
+    constant = Linear(torch.zeros((1, *SHAPE)))
+    assert torch.equal(maximise(constant, start, target, bound="clip", leak=0.1), start)
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1e30])

@@ -23,7 +23,8 @@ visualization") the ascent in the basis of natural images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import exp
 from typing import Literal
@@ -34,12 +35,16 @@ from torch import nn
 from torch.nn import functional
 
 from variscope.attributions import Attribution
+from variscope.attributions.asked import asked, differentiable
 from variscope.estimators.resampling import generator
 
 Bound = Literal["sigmoid", "clip"]
 
 # A sigmoid is never 0 or 1: starts are kept so far away from both.
 MARGIN = 1 / 512
+
+# Modules that are flat somewhere.
+RECTIFIERS = (nn.ReLU, nn.Hardtanh, nn.Threshold, nn.Hardswish, nn.Hardsigmoid, nn.Hardshrink)
 
 # The least variance of a color direction, as a share of their mean.
 _LEAST_COLOR = 1e-3
@@ -104,6 +109,7 @@ def maximise(
     blur: float = 0.0,
     basis: Basis | None = None,
     bound: Bound = "sigmoid",
+    leak: float = 0.0,
     draws: Sequence[np.random.Generator] | None = None,
     at_once: int = 32,
 ) -> torch.Tensor:
@@ -132,6 +138,8 @@ def maximise(
         bound: "sigmoid": the latent is the logit of the image; "clip": it is the image, which is
             clipped to [0, 1] after each step. A sigmoid is flat near black and white, where a
             start that is an image would not move.
+        leak: where a unit is off, and so has no gradient, that of a pass is taken whose rectifiers
+            hand on this much of it (Olah et al. 2017); of those that are modules of the network.
         draws: what draws an image's jitter, one for each; None: that of seed 1 for all.
         at_once: images of one pass.
 
@@ -168,7 +176,7 @@ def maximise(
         for step in range(steps):
             left = 1 - step / steps
             image = to_image(latent)
-            pull = _pull(model, image, target[part], shifts[part, step], basis)
+            pull = _pull(model, image, target[part], shifts[part, step], basis, leak)
             if l2:
                 pull = pull - l2 * (image - middle)
             if total_variation:
@@ -209,12 +217,16 @@ def noise(
 
 
 def has_gradient(
-    model: nn.Module, images: torch.Tensor, target: torch.Tensor, at_once: int = 32
+    model: nn.Module,
+    images: torch.Tensor,
+    target: torch.Tensor,
+    leak: float = 0.0,
+    at_once: int = 32,
 ) -> torch.Tensor:
     """Say of each image whether its unit has a gradient there that is finite, bool ``(n,)``."""
     still = np.zeros((len(images), 2), dtype=np.int64)
     found = [
-        _pull(model, images[part], target[part], still[part], None).flatten(1).any(dim=1)
+        _pull(model, images[part], target[part], still[part], None, leak).flatten(1).any(dim=1)
         for part in (slice(at, at + at_once) for at in range(0, len(images), at_once))
     ]
     return torch.cat(found)
@@ -292,25 +304,63 @@ def _pull(
     target: torch.Tensor,
     shifts: np.ndarray,
     basis: Basis | None,
+    leak: float,
 ) -> torch.Tensor:
     """Return P g of each image, of root mean square 1; 0 where there is none that is finite."""
-    seen = _rolled(image, shifts).detach().requires_grad_()
-    with torch.enable_grad():
-        units = model(seen).gather(1, target[:, None]).sum()
-        if units.requires_grad:
-            (gradient,) = torch.autograd.grad(units, seen, allow_unused=True)
-        else:
-            gradient = None  # nothing of the network reads the image
-    if gradient is None:
-        return torch.zeros_like(image)
+    seen = _rolled(image, shifts)
+    gradient, usable = _gradient(model, seen, target)
+    if leak and not usable.all():
+        off = ~usable[:, 0, 0, 0]
+        with leaking(model, leak):
+            gradient[off], usable[off] = _gradient(model, seen[off], target[off])
     gradient = _rolled(gradient, -shifts)
-    # So large or small that squares would not be: scaled first.
-    largest = gradient.flatten(1).abs().amax(dim=1)[:, None, None, None]
-    usable = torch.isfinite(largest) & (largest > 0)
-    gradient = torch.where(usable, gradient / largest, 0)
     if basis is not None:
         gradient = basis(gradient, 2)
     return torch.where(usable, gradient / _rms(gradient), 0)
+
+
+def _gradient(
+    model: nn.Module, images: torch.Tensor, target: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the gradient of each image's unit, at most 1, and where there is one, (n, 1, 1, 1)."""
+    seen = images.detach().requires_grad_()
+    with differentiable():
+        units = asked(model(seen), target).sum()
+        gradient = (
+            torch.autograd.grad(units, seen, allow_unused=True)[0] if units.requires_grad else None
+        )
+    if gradient is None:  # nothing of the network reads the image
+        gradient = torch.zeros_like(images)
+    # So large or small that squares would not be: scaled first.
+    largest = gradient.flatten(1).abs().amax(dim=1)[:, None, None, None]
+    usable = torch.isfinite(largest) & (largest > 0)
+    return torch.where(usable, gradient / largest, 0), usable
+
+
+@contextmanager
+def leaking(model: nn.Module, slope: float) -> Iterator[None]:
+    """Let rectifiers that are modules hand back so much more of a gradient, and give the same."""
+    inputs: list[torch.Tensor] = []
+
+    def before(_: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        inputs.append(given[0].clone())  # it may work in place
+
+    def after(_: nn.Module, __: object, output: torch.Tensor) -> torch.Tensor:
+        given = inputs.pop()
+        return output + slope * (given - given.detach())
+
+    handles = []
+    for module in model.modules():
+        if isinstance(module, RECTIFIERS):
+            handles += [
+                module.register_forward_pre_hook(before),
+                module.register_forward_hook(after),
+            ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _rolled(images: torch.Tensor, shifts: np.ndarray) -> torch.Tensor:

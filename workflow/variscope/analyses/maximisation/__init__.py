@@ -234,7 +234,8 @@ ANALYSIS = Analysis(
                 "Left: images that an ascent makes for a unit, a channel's mean over its map, from "
                 "different noise. Middle: natural images that excite it most, one of each source. "
                 "Right: the parts of natural images that its strongest places read, found by "
-                "gradients, each scaled up to one size. Below a unit's number how many times as "
+                "gradients, each scaled up to one size; in late layers a place may read the whole "
+                "image. Below a unit's number how many times as "
                 "far the ascents go from the median natural image as the strongest one."
             ),
         ),

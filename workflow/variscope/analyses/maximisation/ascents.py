@@ -30,6 +30,9 @@ Ids = NDArray[np.int64]
 # that is large enough for the unit to have a gradient.
 SPREADS = (0.1, 0.2, 0.4)
 
+# What rectifiers hand on where a unit is off.
+LEAK = 0.1
+
 # Images whose colors are taken for those of the data set.
 COLORS_OF = 256
 
@@ -101,6 +104,7 @@ class Ascents:
             jitter=round(settings["jitter"] * min(self.shape[1:])),
             blur=settings["blur"],
             basis=self.basis,
+            leak=LEAK,
             draws=draws,
             at_once=self.at_once,
         )
@@ -143,7 +147,8 @@ class Ascents:
         still = torch.ones(len(white), dtype=torch.bool, device=white.device)
         for spread in SPREADS:
             begun[still] = (0.5 + spread * white[still]).clamp(0, 1)
-            still[still.clone()] = ~has_gradient(model, begun[still], target[still], self.at_once)
+            found = has_gradient(model, begun[still], target[still], LEAK, self.at_once)
+            still[still.clone()] = ~found
             if not still.any():
                 break
         return begun

@@ -291,7 +291,8 @@ def _short(name: str, letters: int) -> str:
 
 def _few(value: float) -> str:
     """Write a number with two or three digits."""
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+    text = f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _wrapped(label: str) -> str:

@@ -90,21 +90,24 @@ def _agreement(summary: pd.DataFrame) -> str:
     if images is None or not np.isfinite(images["low"]):
         return "Whether different starts agree cannot be told."
     text = (
-        f"Images of one unit from different starts correlate by {_estimate(images)} more, pixel by "
-        f"pixel, than images of different units ({_judged(images)})"
+        f"{_alike(images)}: pixel by pixel, images of one unit from different starts correlate by "
+        f"{_estimate(images)} more than images of different units (n = "
+        f"{count_text(images['n'], 'unit')})"
     )
     if responses is None or not np.isfinite(responses["low"]):
         return f"{text}."
     return (
-        f"{text}; what the other units of the layer do for them by {_estimate(responses)} more "
-        f"({_judged(responses)})."
+        f"{text}. What the other units of the layer do for them correlates by "
+        f"{_estimate(responses)} more (n = {count_text(responses['n'], 'unit')})."
     )
 
 
-def _judged(row: pd.Series) -> str:
+def _alike(row: pd.Series) -> str:
     if row["low"] > 0:
-        return "starts agree"
-    return "starts agree less" if row["high"] < 0 else "whether starts agree cannot be told"
+        return "Different starts end in like images"
+    if row["high"] < 0:
+        return "Different starts end in images that are less alike than those of different units"
+    return "Whether different starts end in like images cannot be told"
 
 
 def _still(trained: pd.DataFrame) -> str:
@@ -114,7 +117,7 @@ def _still(trained: pd.DataFrame) -> str:
         return ""
     return (
         f"Of {count_text(still, 'unit')} the ascents end no higher than the noise that they began "
-        "with: a unit that is off for it has no gradient there."
+        "with: a unit that is off there may have no gradient, or one that leads nowhere."
     )
 
 

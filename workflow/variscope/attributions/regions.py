@@ -154,8 +154,9 @@ def regions(
         images: ``(n, C, H, W)`` float32, on the model's device.
         target: unit of each image, int64 ``(n,)``.
         grid: cells a side.
-        fills: of `FILLS`; the map is their mean.
-        offsets: how many of `OFFSETS`; the map is their mean.
+        fills: of `FILLS`.
+        offsets: how many of `OFFSETS`. The map is the mean of those of all fills with the grid as
+            it is, and of the first fill with the shifted grids.
         blocks, replicates, seed, at_once: as of `region_sums`.
 
     Returns:
@@ -175,28 +176,27 @@ def regions(
         tensor([[[1., 0.],
                  [0., 0.]]])
     """
-    maps = []
-    for offset in list(OFFSETS.values())[:offsets]:
+    maps: list[Array] = []
+    for number, offset in enumerate(list(OFFSETS.values())[:offsets]):
         cells = Cells(grid, offset)
         sums = region_sums(
-            model, images, target, cells=cells, fills=fills, blocks=blocks, replicates=replicates,
-            seed=seed, at_once=at_once,
+            model, images, target, cells=cells, fills=fills[:1] if number else fills,
+            blocks=blocks, replicates=replicates, seed=seed, at_once=at_once,
         )  # fmt: skip
-        maps.append(region_map(cells, shapley_maps(sums), whole=offsets == 1))
+        maps += region_maps(cells, shapley_maps(sums), whole=offsets == 1)
     return torch.from_numpy(np.mean(maps, axis=0)).float()
 
 
-def region_map(cells: Cells, shapley: Array, *, whole: bool) -> Array:
-    """Return the mean over fills of the shares of regions, ``(n, rows, columns)``.
+def region_maps(cells: Cells, shapley: Array, *, whole: bool) -> list[Array]:
+    """Return the shares of regions under each fill, each ``(n, rows, columns)``.
 
     Args:
         cells: the grid.
         shapley: of the cells, ``(cell, image, fill)``.
         whole: a value for each cell, and not for each of its quarters.
     """
-    mean = np.asarray(shapley).mean(axis=2)
-    maps = mean.reshape(*cells.shape, -1) if whole else cells.spread(mean)
-    return np.moveaxis(maps, 2, 0)
+    maps = shapley.reshape(*cells.shape, *shapley.shape[1:]) if whole else cells.spread(shapley)
+    return list(np.moveaxis(maps, (2, 3), (1, 0)))
 
 
 ATTRIBUTION = Attribution(

@@ -22,10 +22,17 @@ from variscope.space.cells import FILLS, OFFSETS, Cells
 MIB = 2**20
 
 
-def cells_of(settings: Mapping[str, Any]) -> list[int]:
-    """Count the cells of the grid at each offset, those that the border cuts among them."""
-    shifts = list(OFFSETS.values())[: settings["offsets"]]
-    return [len(Cells(settings["grid"], shift)) for shift in shifts]
+def grids(settings: Mapping[str, Any]) -> list[tuple[str, Cells, list[str]]]:
+    """Name the offsets, with the cells of each and the fills that are looked at there.
+
+    All fills with the grid as it is, and the first of them with the shifted ones: what a fill and
+    what an offset does is told from these, in half of the passes that all pairs would take.
+    """
+    fills = list(settings["fills"])
+    return [
+        (name, Cells(settings["grid"], shift), fills if name == "none" else fills[:1])
+        for name, shift in list(OFFSETS.items())[: settings["offsets"]]
+    ]
 
 
 def _check_settings(settings: Mapping[str, Any], folder: Path) -> None:
@@ -49,11 +56,10 @@ def _shards(settings: Mapping[str, Any], studies: Sequence[Any]) -> list[str]:
 
 
 def passes(settings: Mapping[str, Any], studies: Sequence[Any], summary: Mapping[str, Any]) -> int:
-    """Count the masked images that pass through the network and its twin."""
-    networks = 2 if any(getattr(study, "twin", None) for study in studies) else 1
+    """Count the images that pass, masked ones among them, as if there were an untrained twin."""
     images = min(settings["images"], _looked_at(summary))
-    masks = sum(2 * cells * settings["blocks"] for cells in cells_of(settings))
-    return networks * images * (1 + len(settings["fills"]) * masks)
+    rows = sum(2 * len(cells) * len(fills) for _, cells, fills in grids(settings))
+    return images * (1 + 2 * (1 + settings["blocks"] * rows))
 
 
 def _looked_at(summary: Mapping[str, Any]) -> int:
@@ -62,9 +68,12 @@ def _looked_at(summary: Mapping[str, Any]) -> int:
 
 
 def _sums(settings: Mapping[str, Any]) -> float:
-    """Return bytes of the sums of an image, of all fills and offsets and one network."""
-    rows = [5 * cells + cells * (cells - 1) // 2 + 2 for cells in cells_of(settings)]
-    return 8 * settings["replicates"] * len(settings["fills"]) * sum(rows)
+    """Return bytes of the sums of an image and one network."""
+    rows = sum(
+        (5 * len(cells) + len(cells) * (len(cells) - 1) // 2 + 2) * len(fills)
+        for _, cells, fills in grids(settings)
+    )
+    return 8 * settings["replicates"] * rows
 
 
 def held(
@@ -108,7 +117,7 @@ ANALYSIS = Analysis(
     ),
     scope="model",
     reads=("network", "images"),
-    place=97,
+    place=98,
     shards=_shards,
     passes=passes,
     held=held,
@@ -278,8 +287,8 @@ ANALYSIS = Analysis(
         "offsets": {
             "enum": [1, 4],
             "default": 1,
-            "description": "1: the grid as it is; 4: and shifted by half a cell down, right and "
-            "both",
+            "description": "1: the grid as it is; 4: and, under the first fill, shifted by half a "
+            "cell down, right and both",
         },
         "blocks": {
             "type": "integer",

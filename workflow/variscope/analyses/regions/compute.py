@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from variscope.analyses.kept_maps import TRAINED, UNTRAINED
-from variscope.analyses.regions import ANALYSIS
+from variscope.analyses.regions import ANALYSIS, grids
 from variscope.analyses.regions.estimates import Means, Shared, agreement, means, summarised
 from variscope.analyses.source import Source
 from variscope.estimators import join
@@ -34,13 +34,13 @@ class Found:
     Attributes:
         looked: the images.
         shared: by network and offset.
-        fills: their names.
+        fills: their names, by offset.
         grid: cells a side.
     """
 
     looked: xr.Dataset
     shared: Mapping[tuple[str, str], Shared]
-    fills: tuple[str, ...]
+    fills: Mapping[str, Sequence[str]]
     grid: int
 
     @property
@@ -64,7 +64,7 @@ class Found:
 
     def maps(self, network: str, fill: str, offset: str) -> NDArray[np.float64]:
         """Return Shapley effects of both halves, ``(half, cell, image)``."""
-        return self.shared[network, offset].halves[..., self.fills.index(fill)]
+        return self.shared[network, offset].halves[..., self.fills[offset].index(fill)]
 
 
 def read(source: Source) -> Found | None:
@@ -85,7 +85,12 @@ def read(source: Source) -> Found | None:
                 ordered = replace(sums, sums=sums.sums[:, :, order])
                 shared[network, offset] = Shared.of(ordered, source.confidence_level)
     settings = source.settings
-    return Found(images.isel(image=order), shared, tuple(settings["fills"]), settings["grid"])
+    return Found(
+        images.isel(image=order),
+        shared,
+        {name: fills for name, _, fills in grids(settings)},
+        settings["grid"],
+    )
 
 
 def compute(source: Source) -> dict[str, pd.DataFrame]:
@@ -105,7 +110,7 @@ def compute(source: Source) -> dict[str, pd.DataFrame]:
 def _studied(found: Found) -> Iterator[tuple[str, str, str, int, Shared]]:
     """Yield network, fill, offset, number of the fill and what was found."""
     for (network, offset), shared in found.shared.items():
-        for number, fill in enumerate(found.fills):
+        for number, fill in enumerate(found.fills[offset]):
             yield network, fill, offset, number, shared
 
 
@@ -192,8 +197,8 @@ def _summary(source: Source, found: Found, images: Rows) -> Iterator[dict[str, A
     table = pd.DataFrame(images)
     table["share"] = table["leading"].astype(float) / table["cells"]
     columns = {"quarter": "quarter", "interaction": "interaction", "leading": "share"}
-    for fill in found.fills:
-        for offset in found.offsets:
+    for offset in found.offsets:
+        for fill in found.fills[offset]:
             of = table[(table["fill"] == fill) & (table["offset"] == offset)]
             values = {
                 network: of[of["network"] == network][list(columns.values())].to_numpy(float)
@@ -230,17 +235,18 @@ def _mean(source: Source, found: Found) -> Iterator[dict[str, Any]]:
 
 def _fills(source: Source, found: Found) -> Iterator[dict[str, Any]]:
     """Yield how alike regions are ranked under two fills, two offsets and by two networks."""
-    first, plain = found.fills[0], found.offsets[0]
+    plain = found.offsets[0]
+    fills = found.fills[plain]
     pairs: list[tuple[str, tuple[str, str, str], tuple[str, str, str]]] = []
     pairs += [
         ("fills", (TRAINED, before, plain), (TRAINED, after, plain))
-        for before, after in combinations(found.fills, 2)
+        for before, after in combinations(fills, 2)
     ]
-    pairs += [("offsets", (TRAINED, first, plain), (TRAINED, first, other))
+    pairs += [("offsets", (TRAINED, fills[0], plain), (TRAINED, fills[0], other))
               for other in found.offsets[1:]]  # fmt: skip
     if UNTRAINED in found.networks:
         pairs += [("networks", (TRAINED, fill, plain), (UNTRAINED, fill, plain))
-                  for fill in found.fills]  # fmt: skip
+                  for fill in fills]  # fmt: skip
     for compared, one, two in pairs:
         maps = [_on_quarters(found, *of) if compared == "offsets" else found.maps(*of)
                 for of in (one, two)]  # fmt: skip

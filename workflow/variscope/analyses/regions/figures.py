@@ -121,10 +121,11 @@ def draw_cells(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _rows(found: Found, shown: int, images: pd.DataFrame) -> list[Row]:
     """Return the maps under each fill, their mean over offsets, and those of the twin."""
-    plain, first = found.offsets[0], found.fills[0]
+    plain = found.offsets[0]
+    first = found.fills[plain][0]
     rows = [
         _row(found, TRAINED, fill, plain, shown, images, _label(found, fill))
-        for fill in found.fills
+        for fill in found.fills[plain]
     ]
     if len(found.offsets) > 1:
         quarters = [
@@ -140,13 +141,13 @@ def _rows(found: Found, shown: int, images: pd.DataFrame) -> list[Row]:
 
 
 def _label(found: Found, fill: str) -> str:
-    return "regions" if len(found.fills) == 1 else f"fill:\n{_FILLS[fill]}"
+    return "regions" if len(found.fills["none"]) == 1 else f"fill:\n{_FILLS[fill]}"
 
 
 def _shares(found: Found, network: str, fill: str, offset: str) -> tuple[Array, Array]:
     """Return values and lower bounds of Shapley effects, ``(cell, image)``."""
     value, low, _ = found.shared[network, offset].shapley
-    number = found.fills.index(fill)
+    number = found.fills[offset].index(fill)
     return value[..., number], low[..., number]
 
 
@@ -165,7 +166,7 @@ def _row(
     )
     leading = np.zeros((shown, shape[0] * shape[1]), dtype=bool)
     for image in range(shown):
-        leading[image, shared.chosen(image, found.fills.index(fill))] = True
+        leading[image, shared.chosen(image, found.fills[offset].index(fill))] = True
     of = images[
         (images["network"] == network) & (images["fill"] == fill) & (images["offset"] == offset)
     ]

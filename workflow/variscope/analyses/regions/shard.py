@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ import xarray as xr
 
 from variscope.analyses.attributed import batches, looked_at, networks
 from variscope.analyses.kept_maps import Looked, write_maps
+from variscope.analyses.regions import grids
 from variscope.analyses.source import Source
-from variscope.attributions.regions import region_map, region_sums, shapley_maps
+from variscope.attributions.regions import region_maps, region_sums, shapley_maps
 from variscope.estimators import Moments, join
 from variscope.inputs.images import ImageTable
 from variscope.responses.network.opened import Network
 from variscope.responses.network.scored import Scored
-from variscope.space.cells import OFFSETS, Cells
+from variscope.space.cells import Cells
 from variscope.stores.moments import write_moments
 from variscope.stores.results import write_dataset
 
@@ -40,15 +41,12 @@ def shard(source: Source, name: str, folder: Path) -> None:
     for called, network in networks(source):
         model, settings = Scored.of(network), source.settings
         maps, scores[called] = [], _scores(model, network, images, looked)
-        for offset in list(OFFSETS)[: settings["offsets"]]:
-            cells = Cells(settings["grid"], OFFSETS[offset])
-            if not len(looked):
-                continue
-            sums = _sums(model, network, images, looked, cells, settings, source.seed)
+        for offset, cells, fills in grids(settings) if len(looked) else []:
+            sums = _sums(model, network, images, looked, cells, fills, settings, source.seed)
             path = folder / "sums" / called / f"{offset}.zarr"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_moments(path, [sums], ("image", "fill"))
-            maps.append(region_map(cells, shapley_maps(sums), whole=settings["offsets"] == 1))
+            maps += region_maps(cells, shapley_maps(sums), whole=settings["offsets"] == 1)
         found = np.mean(maps, axis=0) if maps else np.zeros((0, settings["grid"], settings["grid"]))
         write_maps(folder / called, "regions", found, looked)
     write_dataset(folder / "looked.zarr", _described(looked, scores))
@@ -60,6 +58,7 @@ def _sums(
     images: ImageTable,
     looked: Looked,
     cells: Cells,
+    fills: Sequence[str],
     settings: Mapping[str, Any],
     seed: int,
 ) -> Moments:
@@ -71,7 +70,7 @@ def _sums(
                 pixels,
                 target,
                 cells=cells,
-                fills=settings["fills"],
+                fills=fills,
                 blocks=settings["blocks"],
                 replicates=settings["replicates"],
                 seed=seed,

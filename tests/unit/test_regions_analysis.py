@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -259,3 +260,25 @@ def test_means_leave_out_what_has_no_value() -> None:
     assert found.value[0] == 2 and np.isnan(found.value[1]) and found.n == 3
     alone = means(values[:1], np.arange(1), generator(1, "t"), 0.95)
     assert alone.value[0] == 1 and np.isnan(alone.low[0])
+
+
+def test_the_plan_counts_what_the_network_is_given() -> None:
+    """Of each masked image, by a network that counts."""
+    assert ENTRY.passes is not None
+    passed = []
+
+    class Counts(Reads):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            passed.append(len(pixels))
+            return super().forward(pixels)
+
+    table = images(3)
+    given = source(table, Counts(), images=3, fills=["mean", "black"], offsets=4, blocks=8)
+    network = given.network()
+    passed.clear()
+    again = replace(given, open_network=lambda twin: network)
+    with TemporaryDirectory() as folder:
+        ENTRY.shard(again, "images_1_of_1", Path(folder))
+    planned = ENTRY.passes(given.settings, [], {**table.summary(), "twin": False})
+    # The same answers are asked for by `looked_at`, in one batch.
+    assert sum(passed) == planned

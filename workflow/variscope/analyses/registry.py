@@ -180,7 +180,8 @@ class Analysis:
             into a new folder. None: no network is run.
         passes: how many images pass through the network, or through the rest of it behind a mask,
             in all shards of one scope: from the settings, the studies and the summary of the images
-            (`variscope.inputs.table.ImageTable.summary`); for the plan.
+            (`variscope.inputs.table.ImageTable.summary`, and ``twin``: whether the model has an
+            untrained one); for the plan.
         per_layer: whether ``layer(source, name)`` of the module ``layer`` makes a dataset of each
             layer of the scope's studies, ``analyses/<analysis>/<layer>.zarr``.
         completes: whether ``complete(source, name)`` of the module ``complete`` makes these

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,7 @@ def forecast(
                 if one.analysis.of_tables
                 else about(one.analysis, entries, plan.studies),
                 found,
+                {study.network for study in plan.controls if study.network},
             )
         ),
         f"  {'pictures':20} {drawn:>24,}",
@@ -129,8 +130,17 @@ def pictures(studies: Sequence[StudyPlan], analyses: Iterable[Analysis]) -> int:
     )  # fmt: skip
 
 
-def passes(chosen: Chosen, studies: Sequence[Any], found: Findings) -> list[str]:
-    """Say what an analysis runs the network on, and in how many jobs: a line, or none."""
+def passes(
+    chosen: Chosen, studies: Sequence[Any], found: Findings, twins: Container[str] = ()
+) -> list[str]:
+    """Say what an analysis runs the network on, and in how many jobs: a line, or none.
+
+    Args:
+        chosen: the analysis.
+        studies: that it is about, or tables.
+        found: by the preflight.
+        twins: the models that have an untrained twin.
+    """
     analysis, settings = chosen.analysis, chosen.settings
     if analysis.shards is None:
         return []
@@ -144,7 +154,12 @@ def passes(chosen: Chosen, studies: Sequence[Any], found: Findings) -> list[str]
     if analysis.passes is None:
         return [f"  {analysis.name + ' jobs':20} {jobs:>24,}"]
     summary = found.dataset.summary
-    count = sum(analysis.passes(settings, of_scope, summary) for of_scope in scopes.values())
+    count = sum(
+        analysis.passes(
+            settings, of_scope, {**summary, "twin": getattr(of_scope[0], "model", "") in twins}
+        )
+        for of_scope in scopes.values()
+    )
     return [f"  {analysis.name + ' passes':20} {count:>24,}", f"    in {jobs:,} jobs"]
 
 

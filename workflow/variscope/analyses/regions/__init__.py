@@ -56,10 +56,11 @@ def _shards(settings: Mapping[str, Any], studies: Sequence[Any]) -> list[str]:
 
 
 def passes(settings: Mapping[str, Any], studies: Sequence[Any], summary: Mapping[str, Any]) -> int:
-    """Count the images that pass, masked ones among them, as if there were an untrained twin."""
+    """Count the images that pass, masked ones among them, of the network and its twin."""
+    networks = 2 if summary.get("twin", True) else 1
     images = min(settings["images"], _looked_at(summary))
     rows = sum(2 * len(cells) * len(fills) for _, cells, fills in grids(settings))
-    return images * (1 + 2 * (1 + settings["blocks"] * rows))
+    return images * (1 + networks * (1 + settings["blocks"] * rows))
 
 
 def _looked_at(summary: Mapping[str, Any]) -> int:

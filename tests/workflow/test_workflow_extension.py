@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -219,3 +220,39 @@ def test_an_analysis_of_ones_own_has_rules_a_table_a_picture_and_a_place_on_the_
     study.configure({"analyses": {"wide": {"file": "wide.py", "least": 0}}})
     done = study.run("--cores", "1", fails=True)
     assert "analyses.wide.least: found 0; allowed: an integer of at least 1" in done.stderr
+
+
+METHOD = """
+import torch
+
+
+def times_input(model, images, target):
+    images = images.detach().requires_grad_()
+    score = model(images).gather(1, target[:, None]).sum()
+    (slope,) = torch.autograd.grad(score, images)
+    return (slope * images).detach().sum(dim=1)
+"""
+
+
+def test_a_method_of_ones_own_is_held_against_others_and_runs_again_where_it_changes(
+    finished: Study, tmp_path: Path
+) -> None:
+    study = finished.copy(tmp_path / "study")
+    (study.folder / "own.py").write_text(METHOD)
+    settings = {"methods": ["gradient", "own.py:times_input"], "cells": 4, "steps": 2}
+    study.configure({"analyses": {"agreement": settings}})
+    made = {f"agreement_{step}": 1 for step in ("shard", "compute", "present")}
+    study.run("--cores", "2", "agreement")
+    table = pd.read_csv(study.results / "net" / "analyses" / "agreement" / "pairs.csv")
+    assert {"gradient", "times_input"} == set(table["first"]) | set(table["second"])
+    assert {"none", "shuffled", "centre", "edges"} <= set(table["baseline"])
+    assert study.rules_that_would_run("agreement") == {}
+    (study.folder / "own.py").write_text(METHOD.replace("slope * images", "slope"))
+    jobs = study.rules_that_would_run("agreement")
+    assert {rule: jobs[rule] for rule in made} == made
+    settings["methods"] = ["gradient", "own.py:input_times"]
+    study.configure({"analyses": {"agreement": settings}})
+    done = study.run("--cores", "1", fails=True)
+    assert (
+        "analyses.agreement.methods: found 'own.py:input_times', and own.py has no" in done.stderr
+    )

@@ -158,15 +158,13 @@ def draw_curves(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
     titles = dict(zip(names, called(source, names), strict=True))
     colors = colors_of(names)
     figure = new_figure(5.2)
-    axes = figure.subplots(len(kinds), len(fills), squeeze=False, sharex=True, sharey=True)
+    axes = figure.subplots(len(kinds), len(fills), squeeze=False, sharex=True, sharey="col")
     handles: dict[str, Artist] = {}
     for (k, kind), (f, fill) in ((a, b) for a in enumerate(kinds) for b in enumerate(fills)):
         ax, part = axes[k, f], table[(table["kind"] == kind) & (table["fill"] == fill)]
         for name in names:
             of = part[part["method"] == name]
             color, line = _LINES.get(name, (colors.get(name, "0.2"), "-"))
-            if name == RANDOM:
-                ax.fill_between(of["fraction"], of["low"], of["high"], color="0.85", lw=0, zorder=0)
             (handles[titles[name]],) = ax.plot(
                 of["fraction"], of["score"], color=color, linestyle=line, linewidth=1.2
             )

@@ -42,6 +42,7 @@ TITLES = {
     "grad_cam": "Grad-CAM",
     "hires_cam": "HiResCAM",
     "maximisation": "maximisation",
+    "regions": "regions",
     CENTRE: "centre",
     EDGES: "edges",
 }
@@ -251,9 +252,10 @@ def looked_of(data: xr.Dataset) -> Looked:
 
 def titles_of(source: Source, names: Sequence[str]) -> dict[str, str]:
     """Return what methods are called."""
-    known = dict(TITLES)
+    known: dict[str, str] = {}
     for folder in source.shards.values():
         known |= described(folder)["titles"]
+    known |= TITLES
     return {name: known.get(name) or name.replace("_", " ").replace(":", " of ") for name in names}
 
 

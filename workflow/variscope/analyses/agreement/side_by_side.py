@@ -32,6 +32,7 @@ from variscope.figures.style import (
 
 TITLE = "Where each method says that the network looks"
 MOST_ROWS = 6
+BELOW = 0.2  # of the scale's end
 _LEFT, _TITLE_ROOM, _LARGEST = 1.05, 0.3, 0.95  # inches
 
 
@@ -103,12 +104,14 @@ def draw_column(ax: Axes, grid: Grid, column: int, maps: Maps, shown: NDArray[np
 
 
 def scale_of(values: NDArray[np.floating]) -> tuple[Normalize, Colormap]:
-    """Return one scale for maps, cut at the 99th percentile; with a middle where some are below 0.
+    """Return one scale for maps, cut at the 99th percentile; with a middle where many are below 0.
+
+    Estimates of what cannot be below 0 are so by their noise: they keep a scale from 0.
 
     Args:
         values: ``(n, y, x)``.
     """
     top = float(np.quantile(np.abs(values), 0.99)) or float(np.abs(values).max()) or 1.0
-    if values.min() < 0:
+    if values.min() < -BELOW * top:
         return Normalize(-top, top, clip=True), change_colormap()
     return Normalize(0, top, clip=True), share_colormap()

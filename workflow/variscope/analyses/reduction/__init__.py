@@ -3,7 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from variscope.analyses.registry import Analysis, Picture, Planned, Table, integer, number, text
+from variscope.analyses.registry import (
+    Analysis,
+    Picture,
+    Planned,
+    Table,
+    integer,
+    memory_of_network,
+    number,
+    text,
+)
 
 # Controls: random orders; the ranking of a network that learned shuffled targets, which knows the
 # features' margins and nothing of what they are for; and what is answered without any feature. No
@@ -33,6 +42,11 @@ def place_of_shard(name: str) -> tuple[str, int, int]:
     table, _, place = name.rpartition("-")
     number, count = map(int, place.split("_of_"))
     return table, number, count
+
+
+def shard_memory(table: Planned) -> float:
+    """Return MiB of a job that trains: SALib stands in memory beside the networks."""
+    return memory_of_network(table) + 150
 
 
 TABLE = text("table", "name of the table")
@@ -68,6 +82,7 @@ ANALYSIS = Analysis(
     reads=("tables",),
     place=81,
     shards=shards,
+    shard_memory=shard_memory,
     tables=(
         Table(
             name="choice",

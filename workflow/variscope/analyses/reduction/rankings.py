@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from variscope.designs.cells import largest_power
@@ -52,6 +54,30 @@ class Ranked:
         found = self.network.predict(values)
         return found[:, 1:] if len(self.network.classes) == 2 else found
 
+    @cached_property
+    def players(self) -> list[Player]:
+        """Features that go together in the data are one player."""
+        return players_of(self.table, self.settings["correlated"])
+
+    @cached_property
+    def of_players(self) -> xr.Dataset:
+        """The indices of players."""
+        return self._indices(self.players)
+
+    @cached_property
+    def of_features(self) -> xr.Dataset:
+        """The indices of features, each drawn by itself whatever goes with it."""
+        return self._indices(players_of(self.table, None))
+
+    def _indices(self, players: list[Player]) -> xr.Dataset:
+        sums = table_sums(
+            self.outputs, self.table, players, margins=self.settings["margins"],
+            bounds=self.settings["bounds"], blocks=self.blocks, replicates=self.replicates,
+            seed=self.seed,
+        )  # fmt: skip
+        names = [player.name for player in players]
+        return layer_dataset([sums], names, ["neuron"], _ANY_LEVEL, {})
+
 
 def sobol(given: Ranked) -> Array:
     """Return the total indices ST of players, shared out among their features (`shared`)."""
@@ -66,39 +92,30 @@ def shapley(given: Ranked) -> Array:
 def shared(given: Ranked, index: str) -> Array:
     """Return an index of players, each shared out among its features in proportion to their own.
 
-    Features that go together in the data are one player, which alone is drawn as patients are. A
-    player says nothing of which of its features the network uses; the index of each feature drawn
-    by itself does, and how much of the player's is its own.
+    A player alone is drawn as patients are, and says nothing of which of its features the network
+    uses; the index of each feature drawn by itself does, and nothing of how much the features
+    account for together.
 
     Returns:
-        ``(feature,)``, summing to the players' indices.
+        ``(feature,)``, of outputs together weighted by their variance; the sum over the features of
+        a player is the player's.
     """
-    players = players_of(given.table, given.settings["correlated"])
-    of_players = _indices(given, players, index)
     found = np.zeros(len(given.table.features))
-    alone = None
-    for player, value in zip(players, of_players, strict=True):
+    of_players = _of_outputs(given.of_players, index)
+    for player, value in zip(given.players, of_players, strict=True):
         members = list(player.features)
         if len(members) == 1:
             found[members] = value
             continue
-        if alone is None:
-            alone = np.maximum(_indices(given, players_of(given.table, None), index), 0)
-        total = alone[members].sum()
-        found[members] = value * (alone[members] / total if total > 0 else 1 / len(members))
+        own = np.maximum(_of_outputs(given.of_features, index)[members], 0)
+        total = own.sum()
+        found[members] = value * (own / total if total > 0 else 1 / len(members))
     return found
 
 
-def _indices(given: Ranked, players: list[Player], index: str) -> Array:
-    """Return an index of each player, of outputs together weighted by their variance."""
-    sums = table_sums(
-        given.outputs, given.table, players, margins=given.settings["margins"],
-        bounds=given.settings["bounds"], blocks=given.blocks, replicates=given.replicates,
-        seed=given.seed,
-    )  # fmt: skip
-    names = [player.name for player in players]
-    found = layer_dataset([sums], names, ["neuron"], _ANY_LEVEL, {})
-    return np.nan_to_num(found[f"{index}_layer"].values)
+def _of_outputs(indices: xr.Dataset, index: str) -> Array:
+    """Return an index of all outputs together, 0 where no output varies."""
+    return np.nan_to_num(indices[f"{index}_layer"].values)
 
 
 def permutation(given: Ranked) -> Array:

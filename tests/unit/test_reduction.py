@@ -21,6 +21,7 @@ from variscope.errors import UserError
 from variscope.inputs.tables.network import Fitted, TableNetwork, fit
 from variscope.inputs.tables.table import Table
 from variscope.study.config import complete
+from variscope.study.experiment import Experiment
 
 # Indices and networks of seconds: of the analysis, and of each table.
 SMALL: dict[str, Any] = {
@@ -309,9 +310,23 @@ def test_controls_alone_choose_no_number(tmp_path: Path) -> None:
     assert ANALYSIS.words(source, tables).answer
 
 
-def test_more_folds_than_rows_are_refused_by_name() -> None:
-    with pytest.raises(UserError, match=r"^analyses\.reduction\.outer: found 40; the table t has"):
-        nested.outer_folds(noise(), 40, 1, 1)
+@pytest.mark.parametrize(
+    ("key", "found", "most"), [("outer", 13, 12), ("inner", 10, 9)], ids=["outer", "inner"]
+)
+def test_more_folds_than_rows_allow_are_refused_before_the_first_job(
+    key: str, found: int, most: int, tmp_path: Path
+) -> None:
+    settings = written(noise(), tmp_path)
+    config = {
+        "experiment": "e",
+        "tables": {"t": {name: settings[name] for name in ("source", "target")}},
+        "analyses": {"reduction": {key: found}},
+    }
+    message = rf"^analyses\.reduction\.{key}: found {found}, .* allowed: at most {most}$"
+    with pytest.raises(UserError, match=message):
+        Experiment.open(config, tmp_path, tmp_path / "cache")
+    config["analyses"] = {"reduction": {key: most}}
+    Experiment.open(config, tmp_path, tmp_path / "cache")
 
 
 def test_numbers_of_features_end_at_all() -> None:

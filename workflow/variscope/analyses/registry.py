@@ -194,6 +194,8 @@ class Analysis:
         check_settings: raises a `UserError` where the settings are wrong in a way that the schema
             cannot say, before the first job: from the settings and the folder that relative paths
             start at. It imports no torch.
+        check_tables: the same of an analysis of tables, from the settings and the tables as they
+            were read (`variscope.study.findings.FoundTable`).
         files: the user's files that the settings name, relative to that folder: where one of them
             changes, the analysis is made again.
         about: which studies it is about: all, or those of responses that were measured elsewhere.
@@ -217,6 +219,7 @@ class Analysis:
     shard_memory: Callable[[Planned], float] = memory_of_network
     held: Callable[[Mapping[str, Any], Sequence[Planned], Mapping[str, Any]], float] | None = None
     check_settings: Callable[[Mapping[str, Any], Path], None] | None = None
+    check_tables: Callable[[Mapping[str, Any], Sequence[Any]], None] | None = None
     files: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
     about: Literal["all", "measured"] = "all"
     place: int = 100

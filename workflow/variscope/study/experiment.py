@@ -75,6 +75,12 @@ class Experiment:
             UserError: one message that names the key or file.
         """
         experiment = cls.again(config, folder, cache)
+        for one in experiment.analyses:
+            if one.analysis.check_tables is not None:
+                try:
+                    one.analysis.check_tables(one.settings, experiment.tables)
+                except UserError as error:
+                    raise UserError(f"analyses.{one.analysis.name}.{error}") from error
         experiment.plan.refuse_what_does_not_fit(
             folder / "results", experiment.config["resources"]["memory_gb"]
         )

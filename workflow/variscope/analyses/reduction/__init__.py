@@ -13,6 +13,7 @@ from variscope.analyses.registry import (
     number,
     text,
 )
+from variscope.errors import UserError
 
 # Controls: random orders; the ranking of a network that learned shuffled targets, which knows the
 # features' margins and nothing of what they are for; and what is answered without any feature. No
@@ -22,6 +23,9 @@ CONTROLS = (RANDOM, SHUFFLED, CONSTANT)
 
 # How a number of features is chosen: over the outer folds, or inside each of them.
 NOT_WORSE, INSIDE = "not worse", "inside"
+
+# Rows that a fold is tested on, at least.
+LEAST_ROWS = 5
 
 # Files of a shard.
 SCORES, PLACES, DESCRIBED = "scores.csv", "places.csv", "table.json"
@@ -35,6 +39,21 @@ def shards(settings: Mapping[str, Any], tables: Sequence[Planned]) -> list[str]:
         for table in tables
         for number in range(1, count + 1)
     ]
+
+
+def check_tables(settings: Mapping[str, Any], tables: Sequence[Any]) -> None:
+    """Raise a UserError where a table has too few rows for the folds."""
+    outer = settings["outer"]
+    for table in tables:
+        for key, rows, of in (
+            ("outer", table.rows, f"the {table.rows} rows"),
+            ("inner", table.rows - table.rows // outer, "the training rows of an outer fold"),
+        ):
+            if settings[key] * LEAST_ROWS > rows:
+                raise UserError(
+                    f"{key}: found {settings[key]}, and a fold of {of} of the table {table.name} "
+                    f"needs {LEAST_ROWS} of them; allowed: at most {rows // LEAST_ROWS}"
+                )
 
 
 def place_of_shard(name: str) -> tuple[str, int, int]:
@@ -82,6 +101,7 @@ ANALYSIS = Analysis(
     reads=("tables",),
     place=81,
     shards=shards,
+    check_tables=check_tables,
     shard_memory=shard_memory,
     tables=(
         Table(

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from variscope.analyses.reduction import CONSTANT, CONTROLS, RANDOM, SHUFFLED
 from variscope.analyses.reduction.rankings import RANKINGS, Ranked, places, sobol
 from variscope.analyses.reduction.scores import constant_answers, score_name, score_of
-from variscope.errors import UserError
 from variscope.estimators.resampling import generator
 from variscope.inputs.tables.network import fit, fit_subsets, table_seed
 from variscope.inputs.tables.splits import fold_numbers, strata
@@ -92,16 +91,7 @@ def numbers_of(wanted: Sequence[int] | None, features: int) -> list[int]:
 
 
 def outer_folds(table: Table, outer: int, repeats: int, seed: int) -> list[Fold]:
-    """Return the outer folds of all repeats, each class alike.
-
-    Raises:
-        UserError: there are too few rows for so many folds.
-    """
-    if len(table) < 2 * outer:
-        raise UserError(
-            f"analyses.reduction.outer: found {outer}; the table {table.name} has {len(table)} "
-            f"rows; allowed: at most {len(table) // 2}"
-        )
+    """Return the outer folds of all repeats, each class alike."""
     found = []
     for repeat in range(1, repeats + 1):
         rng = generator(seed, "reduction", table.name, "folds", repeat)

@@ -24,8 +24,11 @@ from variscope.responses.tables import Decoder, Player, players_of, table_sums
 
 Array = NDArray[np.float64]
 
-# Times that each feature is permuted, and rows that are predicted at once.
+# Times that each feature is permuted.
 PERMUTATIONS = 5
+# Numbers that SALib's points are, at most, which it makes all at once; and rows of them that are
+# predicted together.
+SALIB_NUMBERS, SALIB_ROWS = 2**24, 4096
 # The estimates are as they are at any level of confidence.
 _ANY_LEVEL = 0.95
 
@@ -126,21 +129,20 @@ def permutation(given: Ranked) -> Array:
     """
     rng = generator(given.seed, "permutation")
     values, rows = given.table.values, len(given.table)
-    before = np.tile(_loss(given, values), PERMUTATIONS)
+    before = _loss(given, values)
     found = np.zeros(len(given.table.features))
     for number, feature in enumerate(given.table.features):
         columns = list(feature.columns)
-        changed = np.tile(values, (PERMUTATIONS, 1))
-        order = np.concatenate([rng.permutation(rows) for _ in range(PERMUTATIONS)])
-        changed[:, columns] = values[order][:, columns]
-        found[number] = (_loss(given, changed) - before).mean()
+        changed = values.copy()
+        for _ in range(PERMUTATIONS):
+            changed[:, columns] = values[rng.permutation(rows)][:, columns]
+            found[number] += (_loss(given, changed) - before).mean() / PERMUTATIONS
     return found
 
 
 def _loss(given: Ranked, values: Array) -> Array:
-    """Return the loss of rows, the training rows again and again, ``(row,)``."""
-    answers = given.network.predict(values)
-    target = np.tile(given.table.target, len(values) // len(given.table))
+    """Return the loss of each training row with other values, ``(row,)``."""
+    answers, target = given.network.predict(values), given.table.target
     if given.table.is_classification:
         likelihood = np.take_along_axis(answers, target[:, None], axis=1)[:, 0]
         return -np.log(np.maximum(likelihood, np.finfo(np.float64).tiny))
@@ -165,10 +167,14 @@ def salib(given: Ranked) -> Array:
         "names": [f"x{number}" for number in range(variables)],
         "bounds": [[0.0, 1.0]] * variables,
     }
+    most = max(1, SALIB_NUMBERS // (variables * (variables + 2)))
     points = sample.sample(
-        problem, largest_power(given.blocks), calc_second_order=False, seed=given.seed
+        problem, largest_power(min(given.blocks, most)), calc_second_order=False, seed=given.seed
+    )[:, :count]
+    parts = range(0, len(points), SALIB_ROWS)
+    outputs = np.concatenate(
+        [given.outputs(decode(points[start : start + SALIB_ROWS])) for start in parts]
     )
-    outputs = given.outputs(decode(points[:, :count]))
     weights = outputs.var(axis=0)
     found = np.zeros(count)
     for output, weight in zip(outputs.T, weights, strict=True):

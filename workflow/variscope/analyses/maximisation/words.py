@@ -66,12 +66,13 @@ def _answer(known: pd.DataFrame, summary: pd.DataFrame, natural: int) -> str:
     of = count_text(len(known), "unit")
     row = _row(summary, TRAINED, "times")
     assert row is not None  # there is a unit
-    which = f"all {of}" if beyond == len(known) else f"{beyond:,} of {of}"
+    every = f"all {of}" if len(known) > 1 else "the one unit"
+    which = every if beyond == len(known) else f"{beyond:,} of {of}" if beyond else "no unit"
     strongest = known.iloc[int(known["times"].argmax())]
     return (
         f"Made images excite {which} more than any of {count_text(natural, 'natural image')} does: "
         f"the median unit is driven {_estimate(row)} times as far from its median natural image as "
-        f"the strongest natural image drives it (n = {count_text(row['n'], 'unit')}); farthest "
+        f"the strongest natural image drives it (n = {count_text(row['n'], 'unit')}); farthest, "
         f"{_unit(strongest)}, {float(strongest['times']):.3g} times."
     )
 

@@ -29,6 +29,7 @@ from variscope.figures.grids import (
     grid_size,
     plane,
     row_label,
+    thinned,
     title_room,
     width_of,
 )
@@ -47,8 +48,8 @@ REACH = 0.995
 LEAST_COLUMNS = 5
 TITLE_HEIGHT, FOOT, BAR_ROOM = 0.3, 0.08, 0.66  # inches
 TALLEST = 1.08  # of a picture, in widths, so that it stands open on a page
-# How much of a map is seen where an image lies below it.
-OPAQUE = 0.6
+# How much of a map is seen where an image lies below it: of 0, and of the end of its scale.
+FAINT, OPAQUE = 0.15, 0.75
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class MapRow:
         scale: ``"root"``, the square root of what is above 0; ``"linear"`` of the same;
             ``"signed"``, as far below 0 as above.
         top: the end of the scale; None: as far as `REACH` of the row's values.
-        over: whether the images, in grey, are seen through the maps.
+        over: whether the images, in grey, are seen through the maps, most where these are about 0.
     """
 
     label: str
@@ -140,7 +141,9 @@ def image_maps(
                 grey = photographs[column].mean(axis=2, keepdims=True).repeat(3, axis=2)
                 draw_photograph(ax, place, 0.25 + 0.75 * grey)
             drawn = draw_map(ax, place, values, norm=row.norm, cmap=row.colormap)
-            drawn.set_alpha(OPAQUE if row.over else 1.0)
+            if row.over and len(photographs):
+                strength = np.nan_to_num(np.abs(thinned(values)) / float(row.norm.vmax or 1.0))
+                drawn.set_alpha(FAINT + (OPAQUE - FAINT) * np.clip(strength, 0, 1))
         _bar(figure, grid[at, count - 1], row)
     set_title(figure, title, height=0.06)
     return figure

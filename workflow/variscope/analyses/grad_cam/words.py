@@ -17,6 +17,8 @@ Row = Mapping[str, Any]
 
 # A rank correlation from which on two maps are called the same.
 ALIKE = 0.9
+# And from which on they are one but for rounding.
+IDENTICAL = 0.9999
 
 
 def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
@@ -52,7 +54,7 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
     )
     return Words(
         answer=answer,
-        more=[*_undefined(spearman), *_sums(tables), *notes],
+        more=[*_identical(spearman), *_undefined(spearman), *_sums(tables), *notes],
         control=_twin(pairs),
         note=_note(int(spearman["n"])),
     )
@@ -65,6 +67,12 @@ def _rows(found: pd.DataFrame) -> list[Row]:
 
 def _estimate(row: Row, name: str = "value", prefix: str = "") -> str:
     return estimate_text(row[name], row[f"{prefix}low"], row[f"{prefix}high"])
+
+
+def _identical(row: Row) -> list[str]:
+    if row["value"] < IDENTICAL:
+        return []
+    return ["Where only a mean over places and a linear layer follow, both are one by definition."]
 
 
 def _undefined(row: Row) -> list[str]:

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from variscope.analyses.kept_maps import TRAINED, UNTRAINED
 from variscope.analyses.pixels.compute import CLASS_SCORE, Kept, kept
 from variscope.analyses.source import Source
+from variscope.estimators.agreement import pooled
+from variscope.figures.grids import MOST_PIXELS
 from variscope.figures.image_maps import MapRow, image_maps, reach
 from variscope.figures.style import nothing_to_show
 
@@ -29,7 +31,7 @@ def draw_maps(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
         MapRow("gradient", _maps(one, TRAINED, "gradient")),
         MapRow("finite\ndifference", _maps(one, TRAINED, "difference"), "signed"),
         MapRow("untrained", _maps(one, UNTRAINED, "gradient")),
-        MapRow("edges", one.edges[: len(ids)]),
+        MapRow("edges", _drawn(one.edges[: len(ids)])),
     ]
     names = _targets(tables["images"], ids)
     return image_maps(title, names, source.images.load(ids), [row for row in rows if len(row.maps)])
@@ -37,7 +39,13 @@ def draw_maps(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _maps(one: Kept, network: str, method: str) -> np.ndarray:
     found = one.maps.get((network, method))
-    return np.empty((0, 1, 1)) if found is None else found["map"].values[:MOST_IMAGES]
+    return np.empty((0, 1, 1)) if found is None else _drawn(found["map"].values[:MOST_IMAGES])
+
+
+def _drawn(maps: np.ndarray) -> np.ndarray:
+    """Return maps of as many cells as are drawn: means, where single pixels would be left out."""
+    height, width = maps.shape[1:]
+    return pooled(maps, (min(height, MOST_PIXELS), min(width, MOST_PIXELS)))
 
 
 def _targets(images: pd.DataFrame, ids: np.ndarray) -> list[str]:

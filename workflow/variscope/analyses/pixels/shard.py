@@ -85,7 +85,8 @@ def _maps_of(
             _finite(
                 difference(
                     model, pixels, target,
-                    cells=settings["cells"], step=settings["step"], at_once=network.batch_size,
+                    cells=settings["cells"], step=settings["step"],
+                    at_once=max(1, network.batch_size // 2),
                 )
             )
         )  # fmt: skip
@@ -140,7 +141,7 @@ def _sampled(source: Source, model: Scored, network: Network, looked: Looked) ->
             differences[at, step_at] = (
                 central_differences(
                     double, given.double(), target, torch.from_numpy(places)[None],
-                    step=step, at_once=max(1, network.batch_size // 2),
+                    step=step, at_once=max(1, network.batch_size // 4),
                 )[0].cpu().numpy()
             )  # fmt: skip
     return {

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.neighbors import NearestNeighbors
+from variscope.designs import Design
 from variscope.indices.layer import layer_dataset
 from variscope.inputs.tables.table import Feature, Table
 from variscope.responses.tables import (
@@ -242,3 +243,13 @@ def test_the_same_seed_gives_the_same_sums():
     ]  # fmt: skip
     np.testing.assert_array_equal(runs[0], runs[1])
     assert not np.array_equal(runs[0], runs[2])
+
+
+def test_points_that_are_looked_at_are_those_that_the_design_begins_its_blocks_with():
+    values = np.random.default_rng(13).normal(size=(50, 3))
+    of = table(values)
+    players = players_of(of, None)
+    decode = Decoder(of, players)
+    blocks = [Design("cycle", decode.groups, 40, 4, 5).replicate(r).points[:, 0] for r in range(4)]
+    rows = design_points(of, players, 40, replicates=4, seed=5)
+    np.testing.assert_array_equal(rows, decode(np.concatenate(blocks)))

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variscope.designs import Design
+from variscope.designs.points import base_points, replicate_sizes
 from variscope.estimators import Moments
 from variscope.inputs.tables.table import Table
 from variscope.responses.functions import function_sums
@@ -274,8 +275,11 @@ def design_points(
     One of each block: a block's rows are made of two base points, and depend on each other.
     """
     decode = Decoder(table, players, margins, bounds)
-    design = Design(DESIGN, decode.groups, max(count, replicates), replicates, seed)
-    points = [design.replicate(number).points[:, 0] for number in range(replicates)]
+    factors = sum(map(len, decode.groups))
+    points = [
+        base_points(seed, DESIGN, number, size, factors)[0]
+        for number, size in enumerate(replicate_sizes(max(count, replicates), replicates))
+    ]
     return decode(np.concatenate(points)[:count])
 
 

@@ -8,7 +8,9 @@ compiled kernels, the stores and the estimators agree on them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -55,7 +57,7 @@ class Layout:
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """Pairs of variables ``(i, j)``, i < j, in the order of their sums."""
-        return tuple(combinations(range(self.variables), 2))
+        return _pairs(self.variables)
 
     @property
     def indices(self) -> tuple[str, ...]:
@@ -77,7 +79,12 @@ class Layout:
         rows.
         """
         lengths = {name: self.variables for name in self.indices}
-        lengths |= {"S2": len(self.pairs), "nonzero": self.variables, "variance": 1, "total": 1}
+        lengths |= {
+            "S2": comb(self.variables, 2),
+            "nonzero": self.variables,
+            "variance": 1,
+            "total": 1,
+        }
         slices, start = {}, 0
         for name, length in lengths.items():
             slices[name] = slice(start, start + length)
@@ -107,6 +114,12 @@ class Layout:
     def pair_table(self) -> NDArray[np.int64]:
         """Row of the pair (i, j) in either order, ``(D, D)``; -1 on the diagonal."""
         table = np.full((self.variables, self.variables), -1, dtype=np.int64)
-        for row, (i, j) in enumerate(self.pairs):
-            table[i, j] = table[j, i] = row
+        first, second = np.triu_indices(self.variables, 1)  # in the order of the pairs
+        table[first, second] = table[second, first] = np.arange(len(first))
         return table
+
+
+@cache
+def _pairs(variables: int) -> tuple[tuple[int, int], ...]:
+    """Return all pairs; of hundreds of variables there are tens of thousands."""
+    return tuple(combinations(range(variables), 2))

@@ -74,7 +74,11 @@ ANALYSIS = Analysis(
                 TABLE,
                 OUTPUT,
                 PLAYERS,
-                text("player", "the features that move together, shortly; of S2 two of them"),
+                text(
+                    "player",
+                    "the features that move together, shortly; of S2 two players, of the 30 with "
+                    "the largest Shapley effects",
+                ),
                 text("features", "all of them by name"),
                 text(
                     "index",

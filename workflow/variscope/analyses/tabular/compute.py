@@ -34,6 +34,8 @@ Array = NDArray[np.float64]
 Rows = list[dict[str, Any]]
 
 INDICES = ("S1", "ST", "shapley")
+# Pairs are those of so many players, of the largest Shapley effects.
+MOST_PAIRED = 30
 
 
 def compute(source: Source) -> dict[str, pd.DataFrame]:
@@ -110,31 +112,31 @@ def _dataset(folder: Path, described: Described, design: str, level: float) -> x
 
 
 def _indices(described: Described, design: str, data: xr.Dataset) -> Iterator[dict[str, Any]]:
-    """Yield rows of all indices of a design; pairs of players that are joined alone."""
+    """Yield rows of all indices of a design, the pairs of joined players among them."""
     features = {name: ", ".join(held) for name, held in described.players[design]}
-    joined = dict(described.players[JOINED])
     names = described.names(design)
     pairs = [(one, other) for k, one in enumerate(names) for other in names[k + 1 :]]
+    arrays = {str(name): array.values for name, array in data.data_vars.items()}
     for number, output in enumerate(described.outputs):
         every: list[tuple[str, str, str, int]] = [
-            (index, name, features[name], k)
-            for index in INDICES
-            for k, name in enumerate(names)
-        ]  # fmt: skip
+            (index, name, features[name], k) for index in INDICES for k, name in enumerate(names)
+        ]
         if design == JOINED:
+            effects = np.nan_to_num(arrays["shapley"][:, number])
+            largest = {names[k] for k in np.argsort(-effects, kind="stable")[:MOST_PAIRED]}
             every += [
                 ("S2", f"{one} : {other}", f"{features[one]} : {features[other]}", k)
                 for k, (one, other) in enumerate(pairs)
+                if one in largest and other in largest
             ]
         if "shapley_group" in data:
+            joined = dict(described.players[JOINED])
             every += [
                 ("shapley_group", name, ", ".join(joined[name]), k)
                 for k, name in enumerate(map(str, data["group"].values))
             ]
         for index, player, held, k in every:
-            value, low, high = (
-                float(data[f"{index}{end}"].values[k, number]) for end in ("", "_low", "_high")
-            )
+            value, low, high = (arrays[f"{index}{end}"][k, number] for end in ("", "_low", "_high"))
             yield {
                 "output": output,
                 "players": design,

@@ -58,6 +58,7 @@ class _Table:
         self.variances = of("variances")
         self.joins = Counter(str(row["player"]) for row in of("players"))
         joined = [row for row in self.variances if row["points"] == JOINED]
+        self.outputs = len(joined)
         self.output = str(max(joined, key=lambda row: _known(row["variance"]))["output"])
         self.indices = [row for row in of("indices") if row["output"] == self.output]
         self.trainings = [row for row in of("trainings") if row["output"] == self.output
@@ -81,8 +82,10 @@ class _Table:
     @property
     def start(self) -> str:
         """What a sentence on the table begins with."""
-        what = f"probability of {self.output}" if self.classifies else self.output
-        return f"{self.name}: the predicted {what}"
+        if not self.classifies:
+            return f"{self.name}: the predicted {self.output}"
+        of = "" if self.outputs == 1 else f" (of {self.outputs} classes that which varies most)"
+        return f"{self.name}: the predicted probability of {self.output}{of}"
 
     def headline(self) -> str:
         """Say in one sentence what the prediction depends on most, and how good it is."""

@@ -193,6 +193,7 @@ def test_maps_of_other_analyses_are_taken_where_images_and_targets_are_the_same(
     looked = looked_at(given, "images_1_of_1")
     rng = np.random.default_rng(0)
     first = rng.normal(size=(8, 4, 4)) ** 2
+    first[3] = np.nan  # as what is not finite is kept
     second = first.repeat(2, axis=1).repeat(2, axis=2)  # the same on a finer grid
     results = {
         "grad_cam": worlds.given_maps(
@@ -213,8 +214,9 @@ def test_maps_of_other_analyses_are_taken_where_images_and_targets_are_the_same(
     own = of(tables["pairs"], baseline="none", first="gradient", second="grad_cam")
     np.testing.assert_allclose(own[["spearman", "iou"]], 1)
     assert (own["rows"] == 4).all()
+    assert (own["undefined"] == 1).all()
     few = of(tables["pairs"], baseline="none", first="grad_cam", second="maximisation")
-    assert (few["images"] == 4).all()
+    assert (few["images"] + few["undefined"] == 4).all()
     untrained = of(tables["pairs"], baseline="untrained", first="gradient", second="grad_cam")
     assert (untrained["rows"] == 4).all()
     assert (untrained["spearman"] < 0.9).all()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 from variscope.estimators.agreement import (
+    chance_overlap,
     coarser,
     levels,
     pooled,
@@ -102,6 +103,15 @@ def test_unrelated_maps_agree_by_chance_alone() -> None:
     chance = (hypergeom(64, 13, 13).pmf(common) * common / (26 - common)).sum()
     assert top_overlaps(first, second, 0.2).mean() == pytest.approx(chance, abs=0.003)
     assert chance == pytest.approx(0.2 / 1.8, abs=0.01)
+
+
+def test_chance_is_that_of_enumeration_and_near_its_limit_for_fine_maps() -> None:
+    """All pairs of 2 of 5 cells; and q / (2 - q), to which many cells come."""
+    sets = [set(pair) for pair in combinations(range(5), 2)]
+    every = np.mean([len(one & two) / len(one | two) for one, two in product(sets, sets)])
+    assert chance_overlap(5, 0.4) == pytest.approx(every)
+    for cells in (64 * 64, 224 * 224):
+        assert chance_overlap(cells, 0.1) == pytest.approx(0.1 / 1.9, rel=0.01)
 
 
 def test_own_less_others_is_exactly_nothing_where_one_map_is_the_same_for_all() -> None:

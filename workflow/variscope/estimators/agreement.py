@@ -13,7 +13,6 @@ another order would tell them apart. A map that is constant in this sense has no
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -164,10 +163,12 @@ def chance_overlap(cells: int, share: float) -> float:
     The mean of I / (2k - I), where I of k cells are common: hypergeometric; about q / (2 - q).
 
     Example:
-        >>> round(chance_overlap(64, 0.2), 3), chance_overlap(4, 0.1)
+        >>> round(chance_overlap(64, 0.2), 3), round(chance_overlap(4, 0.1), 3)
         (0.116, 0.25)
     """
+    from scipy.stats import hypergeom  # costly to import
+
     count = count_of(share, cells)
-    ways = [math.comb(count, k) * math.comb(cells - count, count - k) for k in range(count + 1)]
-    mean = sum(way * k / (2 * count - k) for k, way in enumerate(ways))
-    return mean / math.comb(cells, count)
+    common = np.arange(count + 1)
+    chances = hypergeom.pmf(common, cells, count, count)
+    return float((chances * common / (2 * count - common)).sum())

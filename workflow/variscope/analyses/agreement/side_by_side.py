@@ -100,7 +100,9 @@ def draw_column(ax: Axes, grid: Grid, column: int, maps: Maps, shown: NDArray[np
                 frame_cell(ax, grid[row, column])
             else:
                 draw_map(ax, grid[row, column], values[at[0]], norm=norm, cmap=cmap)
-    draw_map(ax, grid[len(shown), column], values.mean(axis=0), norm=norm, cmap=cmap)
+    defined = values[np.isfinite(values).all(axis=(1, 2))]
+    mean = defined.mean(axis=0) if len(defined) else np.full(maps.grid, np.nan)
+    draw_map(ax, grid[len(shown), column], mean, norm=norm, cmap=cmap)
 
 
 def scale_of(values: NDArray[np.floating]) -> tuple[Normalize, Colormap]:
@@ -111,7 +113,10 @@ def scale_of(values: NDArray[np.floating]) -> tuple[Normalize, Colormap]:
     Args:
         values: ``(n, y, x)``.
     """
-    top = float(np.quantile(np.abs(values), 0.99)) or float(np.abs(values).max()) or 1.0
-    if values.min() < -BELOW * top:
+    found = values[np.isfinite(values)]
+    sizes = np.abs(found)
+    top = float(np.quantile(sizes, 0.99)) if sizes.size else 0.0
+    top = top or float(sizes.max(initial=0.0)) or 1.0
+    if found.min(initial=0.0) < -BELOW * top:
         return Normalize(-top, top, clip=True), change_colormap()
     return Normalize(0, top, clip=True), share_colormap()

@@ -135,20 +135,30 @@ def _escaped(line: str) -> str:
     return "".join(pieces)
 
 
+def short_signature(
+    app: Any, what: str, name: str, thing: Any, options: Any, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """Say ArrayLike where Sphinx says how it read it."""
+    if signature is None:
+        return None
+    return re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", signature), returns
+
+
 def finish(app: Any, exception: Exception | None) -> None:
     """Give the site its first page under the usual name, and refuse what a page would load."""
     if exception is not None or app.builder.name != "html":
         return
     shutil.copyfile(Path(app.outdir) / f"{root_doc}.html", Path(app.outdir) / "index.html")
-    loaded = [
+    bad = [
         f"{page.relative_to(app.outdir)}: {tag}"
         for page in sorted(Path(app.outdir).rglob("*.html"))
-        for tag in loads_from_elsewhere(page.read_text("utf-8"))
+        for text in [page.read_text("utf-8")]
+        for tag in loads_from_elsewhere(text) + missing_pictures(text, page.parent)
     ]
-    if loaded:
+    if bad:
         from sphinx.errors import ExtensionError
 
-        raise ExtensionError("pages that load from the network:\n" + "\n".join(loaded[:10]))
+        raise ExtensionError("loaded from the network, or not there:\n" + "\n".join(bad[:10]))
 
 
 def loads_from_elsewhere(html: str) -> list[str]:
@@ -159,8 +169,15 @@ def loads_from_elsewhere(html: str) -> list[str]:
     ]
 
 
+def missing_pictures(html: str, folder: Path) -> list[str]:
+    """Return the pictures of a page in a folder that are not on the site."""
+    found = re.findall(r"""<img\b[^>]*\bsrc=["']([^"':]+)["']""", html)
+    return [name for name in found if not (folder / name).is_file()]
+
+
 def setup(app: Any) -> None:
     """Connect what is above."""
     app.connect("source-read", add_pages)
     app.connect("autodoc-process-docstring", as_markup, priority=400)  # before Google's sections
+    app.connect("autodoc-process-signature", short_signature)
     app.connect("build-finished", finish)

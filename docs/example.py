@@ -1,5 +1,6 @@
 import sys
 
+import torch
 import variscope
 from variscope.figures import summary
 from variscope.inputs.images import open_images
@@ -8,6 +9,7 @@ from variscope.inputs.normalisation import MEAN, STD
 from variscope.inputs.training import train
 
 images = open_images({"kind": "photographs", "images_per_class": 24}, seed=1, folder=".")
+torch.manual_seed(1)  # of the initial weights
 model = convnet(num_classes=10)  # any nn.Module
 train(model, images, mean=MEAN, std=STD, seed=1, epochs=10)  # or load what you trained
 valid = images.ids("valid")

@@ -108,6 +108,12 @@ def test_a_page_that_loads_from_elsewhere_is_found(conf: ModuleType):
     assert conf.loads_from_elsewhere("".join(bad + good)) == bad
 
 
+def test_a_picture_that_is_not_there_is_found(conf: ModuleType, tmp_path: Path):
+    (tmp_path / "a.png").touch()
+    page = '<img src="a.png"><img alt="x" src="b.png"><img src="data:image/png;base64,AA">'
+    assert conf.missing_pictures(page, tmp_path) == ["b.png"]
+
+
 def test_docstrings_are_read_as_they_are_meant(conf: ModuleType):
     lines = [
         "Of |e| and (n, *unit), ``(n, *unit)`` as in `variscope.space`:",

@@ -136,7 +136,7 @@ def test_of_a_linear_network_the_greatest_value_that_there_is_is_reached(tmp_pat
     assert (reached["image_others"].abs() < 0.2).all()
     said = answers(given, tables)
     assert "Made images excite all 2 units more than any of 12 natural images does" in said
-    assert "it is their shapes, and not their colors" in said
+    assert "which their shapes account for, and not their colors" in said
 
 
 def test_units_that_are_the_same_do_not_agree_more_with_themselves(tmp_path: Path) -> None:
@@ -149,11 +149,31 @@ def test_units_that_are_the_same_do_not_agree_more_with_themselves(tmp_path: Pat
     answers(given, tables)
 
 
+def test_of_a_network_that_reads_colors_alone_shapes_account_for_nothing(tmp_path: Path) -> None:
+    class Colors(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scores = nn.Linear(3, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.scores(x.mean(dim=(2, 3)))
+
+    torch.manual_seed(1)
+    given, tables = made(
+        tmp_path, Colors(), ["scores"], images(12), units={"built": {"scores": [0, 1, 2, 3]}}
+    )
+    row = measured(tables, "beyond shuffled")
+    assert row["value"] == row["low"] == row["high"] == 0
+    assert row["n"] == 4
+    assert measured(tables, "times")["low"] > 1  # and natural images are left far behind
+    answers(given, tables)
+
+
 def test_a_twin_of_the_same_weights_is_not_told_apart(tmp_path: Path) -> None:
     given, tables = made(
         tmp_path, Small(), ["act", "head"], images(12), twin=Small(), channels=4, steps=24
     )
-    for measure in ("times", "shuffled", "image likeness"):
+    for measure in ("times", "shuffled", "beyond shuffled", "image likeness"):
         row = measured(tables, measure, "difference")
         assert row["low"] <= 0 <= row["high"]
     assert set(tables["reached"]["network"]) == {"trained", "untrained"}

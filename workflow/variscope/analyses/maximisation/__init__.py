@@ -24,7 +24,7 @@ MIB = 2**20
 BACK = 3
 
 # What passes that keep gradients hold beside a pass without, MiB.
-GRADIENTS_MB = 400.0
+GRADIENTS_MB = 150.0
 
 
 def _shards(settings: Mapping[str, Any], studies: Sequence[Any]) -> list[str]:
@@ -105,7 +105,8 @@ ANALYSIS = Analysis(
                     "measure",
                     "times: median over units of the distance from the median natural image, in "
                     "times the distance of the strongest one; shuffled: the same of the image with "
-                    "its pixels in random order; image likeness: mean correlation of a unit's "
+                    "its pixels in random order; beyond shuffled: the difference of both, unit by "
+                    "unit; image likeness: mean correlation of a unit's "
                     "images from different starts, less that with images of other units; response "
                     "likeness: the same of what other units of the layer do",
                 ),

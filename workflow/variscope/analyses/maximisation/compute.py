@@ -21,8 +21,12 @@ Array = NDArray[np.float64]
 Rows = list[dict[str, Any]]
 
 CLASSES, EVERY, DIFFERENCE = "classes", "all", "difference"
-MEASURES = ("times", "shuffled", "image likeness", "response likeness")
+MEASURES = ("times", "shuffled", "beyond shuffled", "image likeness", "response likeness")
+LIKENESS = ("image likeness", "response likeness")
 RESAMPLES = 2000
+
+# Of a float32 sum of all pixels, whose order shuffling changes: no difference.
+ROUNDING = 1e-5
 
 
 def compute(source: Source) -> dict[str, pd.DataFrame]:
@@ -225,9 +229,14 @@ def summary(reached: Rows, seed: int, level: float) -> Rows:
     table["of"] = np.where(table["kind"] == "class", CLASSES, table["layer"])
     median = table["natural_median"]
     reach = (table["natural_greatest"] - median).where(table["natural_greatest"] > median)
+    shuffled = (table["shuffled"] - median) / reach
+    less = table["times"] - shuffled
     values = {
         "times": table["times"],
-        "shuffled": (table["shuffled"] - median) / reach,
+        "shuffled": shuffled,
+        "beyond shuffled": less.where(
+            less.abs() > ROUNDING * table["times"].abs().clip(1), 0 * less
+        ),
         "image likeness": table["image_likeness"] - table["image_others"],
         "response likeness": table["response_likeness"] - table["response_others"],
     }
@@ -236,7 +245,7 @@ def summary(reached: Rows, seed: int, level: float) -> Rows:
     for of in groups:
         inside = (table["of"] == of) | (of == EVERY)
         for measure in MEASURES:
-            statistic = _median if measure in ("times", "shuffled") else _weighted_mean
+            statistic = _weighted_mean if measure in LIKENESS else _median
             by_network = {
                 network: values[measure][inside & (table["network"] == network)]
                 .dropna()

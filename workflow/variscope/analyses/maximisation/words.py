@@ -138,16 +138,12 @@ def _images(table: pd.DataFrame) -> str:
 def _control(summary: pd.DataFrame) -> str:
     """Hold what is said against shuffled pixels and the untrained twin."""
     found = []
-    shuffled = _row(summary, TRAINED, "shuffled")
-    if shuffled is not None:
-        text = (
-            f"The same images with their pixels in random order drive the median unit "
-            f"{_estimate(shuffled)} times as far"
-        )
+    shuffled, less = (_row(summary, TRAINED, name) for name in ("shuffled", "beyond shuffled"))
+    if shuffled is not None and less is not None:
         found.append(
-            f"{text}: it is their shapes, and not their colors, that excite."
-            if shuffled["high"] < 1
-            else f"{text}: colors alone may do as much as natural images."
+            "The same images with their pixels in random order drive the median unit "
+            f"{_estimate(shuffled)} times as far; unit by unit that is {_estimate(less)} less, "
+            f"{_shapes(less)}."
         )
     twin, difference = (_row(summary, of, "times") for of in (UNTRAINED, DIFFERENCE))
     if twin is None or difference is None:
@@ -168,6 +164,13 @@ def _control(summary: pd.DataFrame) -> str:
         )
     found.append(f"{text}: {judged}.")
     return " ".join([*found, _twins_agreement(summary)]).strip()
+
+
+def _shapes(less: pd.Series) -> str:
+    """Say whether images lose something with their shapes."""
+    if less["low"] > 0:
+        return "which their shapes account for, and not their colors"
+    return "so that nothing shows that their shapes excite, and not their colors alone"
 
 
 def _twins_agreement(summary: pd.DataFrame) -> str:

@@ -56,6 +56,11 @@ def _held(
     return at_once / MIB
 
 
+def _shard_memory(study: Planned) -> float:
+    # What a gradient of one image keeps, and numba, for methods that are run here.
+    return memory_of_network(study) + 4 * 2 * study.outputs / MIB + 250
+
+
 INTERVAL = (number("low", "lower confidence bound"), number("high", "upper confidence bound"))
 OVER = (integer("n", "clusters of images"), text("inference", "what intervals are over"))
 
@@ -290,7 +295,7 @@ ANALYSIS = Analysis(
     },
     shards=shards_of_images,
     passes=_passes,
-    shard_memory=memory_of_network,
+    shard_memory=_shard_memory,
     held=_held,
     check_settings=check_settings,
     files=users_files,

@@ -25,14 +25,8 @@ from variscope.analyses.agreement.gathered import (
     wanted,
 )
 from variscope.analyses.agreement.orders import orders_of
-from variscope.analyses.attributed import (
-    batches,
-    looked_at,
-    networks,
-    ordered_images,
-    pixels_of,
-)
-from variscope.analyses.kept_maps import TRAINED, Looked, read_maps, write_maps
+from variscope.analyses.attributed import batches, looked_at, ordered_images, pixels_of
+from variscope.analyses.kept_maps import TRAINED, UNTRAINED, Looked, read_maps, write_maps
 from variscope.analyses.source import Source
 from variscope.attributions import Attribution, built_in, named
 from variscope.attributions.layer_maps import last_of
@@ -54,21 +48,33 @@ def shard(source: Source, name: str, folder: Path) -> None:
         folder: gets ``trained`` and ``untrained`` with maps, ``controls`` with edges,
             ``curves.zarr`` and ``methods.json``.
     """
-    (_, network), *twin = networks(source)
-    looked, images, here = looked_at(source, name, network), source.images, run_here(source)
-    for which, one in ((TRAINED, network), *twin):
-        for method in here:
-            maps = maps_of(method, source, looked, one)
-            write_maps(folder / which, method.name, maps, looked)
+    here = run_here(source)
+    looked = _of_the_network(source, name, folder, here)
+    if source.has_twin and here:  # once the network itself is closed
+        _write_maps(here, source, looked, source.network(twin=True), folder / UNTRAINED)
+    titles = {method.name: method.title for method in (*built_in().values(), *here)}
+    (folder / METHODS).write_text(json.dumps({"titles": titles, "names": looked.names}, indent=1))
+
+
+def _of_the_network(source: Source, name: str, folder: Path, here: list[Attribution]) -> Looked:
+    """Write all that is of the trained network, and return the images."""
+    network, settings = source.network(), source.settings
+    looked, images = looked_at(source, name, network), source.images
+    _write_maps(here, source, looked, network, folder / TRAINED)
     pixels = images.load(looked.ids)
     edges = edge_maps(pixels / 255 if pixels.dtype == np.uint8 else pixels)
     write_maps(folder / CONTROLS, EDGES, edges, looked)
     compared = {**trained_maps(source, looked, folder, here), EDGES: _all(edges, looked)}
-    settings = source.settings
     orders = orders_of(compared, looked, settings["cells"], settings["random_orders"], source.seed)
     write_dataset(folder / "curves.zarr", curves(orders, looked, images, network, settings))
-    titles = {method.name: method.title for method in (*built_in().values(), *here)}
-    (folder / METHODS).write_text(json.dumps({"titles": titles, "names": looked.names}, indent=1))
+    return looked
+
+
+def _write_maps(
+    methods: list[Attribution], source: Source, looked: Looked, network: Network, folder: Path
+) -> None:
+    for method in methods:
+        write_maps(folder, method.name, maps_of(method, source, looked, network), looked)
 
 
 def run_here(source: Source) -> list[Attribution]:

@@ -19,7 +19,7 @@ from variscope.attributions import built_in
 from variscope.attributions.regions import region_sums, regions, replacement
 from variscope.errors import UserError
 from variscope.estimators import unit_indices
-from variscope.space.cells import OFFSETS, Cells
+from variscope.space.regions import OFFSETS, Cells
 
 WHITE = torch.ones(1, 1, 12, 12)
 FIRST = torch.tensor([0])

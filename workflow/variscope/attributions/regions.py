@@ -37,7 +37,7 @@ from variscope.designs import Design
 from variscope.estimators import Moments
 from variscope.estimators.indices import unit_indices
 from variscope.responses.functions import function_sums
-from variscope.space.cells import FILLS, OFFSETS, Cells
+from variscope.space.regions import FILLS, OFFSETS, Cells
 
 Array = NDArray[Any]
 

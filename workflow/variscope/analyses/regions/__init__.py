@@ -17,7 +17,7 @@ from variscope.analyses.registry import (
     text,
 )
 from variscope.errors import UserError
-from variscope.space.cells import FILLS, OFFSETS, Cells
+from variscope.space.regions import FILLS, OFFSETS, Cells
 
 MIB = 2**20
 

@@ -18,7 +18,7 @@ from variscope.analyses.regions.estimates import Means, Shared, agreement, means
 from variscope.analyses.source import Source
 from variscope.estimators import join
 from variscope.estimators.resampling import generator
-from variscope.space.cells import OFFSETS, Cells
+from variscope.space.regions import OFFSETS, Cells
 from variscope.stores.moments import MomentsReader
 from variscope.stores.results import read_dataset
 from variscope.vocabulary import FINE, STATUSES

@@ -19,7 +19,7 @@ from variscope.estimators import Moments, join
 from variscope.inputs.images import ImageTable
 from variscope.responses.network.opened import Network
 from variscope.responses.network.scored import Scored
-from variscope.space.cells import Cells
+from variscope.space.regions import Cells
 from variscope.stores.moments import write_moments
 from variscope.stores.results import write_dataset
 

@@ -75,8 +75,19 @@ def _answer(fine: list[Row], summary: Mapping[Any, Row], fill: str) -> str:
         f"The leading quarter of an image's {cells} regions holds {_estimate(quarter)} of the "
         f"variance of the answered class' score when regions are replaced by {_FILLS[fill]} to a "
         f"random degree ({share_text(float(quarter['chance']))} were all alike; mean over "
-        f"{_over(quarter)}); {_estimate(together)} of the variance is held by no region alone, but "
-        "by several together."
+        f"{_over(quarter)}). {_together(together)}"
+    )
+
+
+def _together(row: Row) -> str:
+    """Say what regions hold only together, where that can be told from nothing."""
+    if row["low"] > 0:
+        return (
+            f"{_estimate(row)} of the variance is held by no region alone, but by several together."
+        )
+    return (
+        f"Whether any of it is held by no region alone, but by several together, cannot be told: "
+        f"{_estimate(row)}."
     )
 
 

@@ -9,19 +9,17 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 from torch import nn
 from variscope.attributions import built_in
-from variscope.attributions.maximisation import (
-    Basis,
+from variscope.attributions.ascent import (
     Bound,
     _blurred,
     _laplacian,
-    ascended,
     has_gradient,
     leaking,
-    maximisation,
     maximise,
-    noise,
     represented,
 )
+from variscope.attributions.maximisation import ascended, maximisation
+from variscope.attributions.natural_basis import Basis, noise
 from variscope.estimators.resampling import generator
 
 SHAPE = (3, 8, 10)

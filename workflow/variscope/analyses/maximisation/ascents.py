@@ -16,7 +16,8 @@ from variscope.analyses.attributed import TRAINED, pixels_of
 from variscope.analyses.maximisation.choosing import kind_of
 from variscope.analyses.maximisation.natural import SHOWN, Natural, strongest
 from variscope.analyses.source import Source
-from variscope.attributions.maximisation import Basis, has_gradient, maximise, noise
+from variscope.attributions.ascent import has_gradient, maximise
+from variscope.attributions.natural_basis import Basis, noise
 from variscope.attributions.pooled import Pooled
 from variscope.attributions.receptive import receptive_box
 from variscope.estimators.resampling import generator

@@ -139,6 +139,13 @@ def test_a_constant_feature_is_not_varied_and_a_constant_output_has_no_indices()
     assert flat["status"].values.tolist() == [1] and np.isnan(flat["shapley"]).all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_estimator_is_given_rows_as_it_was_fitted_on_them() -> None:
+    for model in (LinearRegression().fit(X, Y), LinearRegression().fit(FRAME, Y)):
+        for table in (FRAME, X) if not hasattr(model, "feature_names_in_") else (FRAME,):
+            np.testing.assert_allclose(small(model, table)["S1"].values[:, 0], TRUTH, atol=0.02)
+
+
 def test_a_module_is_studied_in_eval_mode_and_left_in_its_own() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 2))
     model[1].eval()

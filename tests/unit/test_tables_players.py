@@ -13,11 +13,11 @@ from sklearn.neighbors import NearestNeighbors
 from variscope.designs import Design
 from variscope.indices.layer import layer_dataset
 from variscope.inputs.tables.table import Feature, Table
+from variscope.responses.nearness import far_from_all
 from variscope.responses.tables import (
     Decoder,
     Margins,
     design_points,
-    far_from_all,
     feature_correlation,
     players_of,
     rank_correlation,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from variscope.designs.asked import check_mapping, check_numbers
 from variscope.errors import UserError
@@ -19,12 +18,12 @@ from variscope.inputs.tables.columns import as_columns, kind_of
 from variscope.inputs.tables.opening import check_bounds
 from variscope.inputs.tables.reading import unknown
 from variscope.inputs.tables.table import Feature, Table
+from variscope.responses.nearness import DISTANCES, far_from_all
+from variscope.responses.predictors import predictor, tried
 from variscope.responses.tables import (
-    DISTANCES,
     Margins,
     Player,
     design_points,
-    far_from_all,
     named_players,
     players_of,
     table_sums,
@@ -34,11 +33,8 @@ from variscope.study.provenance import versions
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
-Predict = Callable[[Array], Array]
-
-# Rows that are tried first, and points that are held against the rows of the table.
-TRIED, POINTS = 8, 2048
+# Points that are held against the rows of the table.
+POINTS = 2048
 
 
 def decompose_table(
@@ -61,9 +57,9 @@ def decompose_table(
     Args:
         model: an estimator of scikit-learn, whose probabilities are studied where it has some, of
             two classes the second one's alone; a torch module, which is given float32 and put into
-            eval mode meanwhile; or any function of rows. Rows are what the model was trained on:
-            those of a frame go to an estimator as a frame, to a function as ``(n, column)`` float64
-            where all features are numbers and as a frame where not, to a module as numbers.
+            eval mode meanwhile; or any function of rows. Rows are ``(n, column)`` float64; they are
+            frames again for an estimator that was fitted on one, and, where a feature is a
+            category, for functions as well.
         table: a DataFrame, an array ``(n, column)``, or a table of `variscope`. No value is
             missing.
         target: column of a frame that is no feature.
@@ -88,7 +84,7 @@ def decompose_table(
         ``_low`` and ``_high``, ``mean``, ``variance`` and ``status`` (neuron); beside these
         ``features`` (variable), which they are, and ``outside`` (distance), the share of points
         farther from every row of the table than 99 % of its rows from their nearest other row
-        (`variscope.responses.tables.far_from_all`). What never moves has NaN.
+        (`variscope.responses.nearness.far_from_all`). What never moves has NaN.
 
     Raises:
         UserError: an argument is wrong; the message says which, and what is allowed.
@@ -114,8 +110,8 @@ def decompose_table(
     check_bounds(dict(bounds or {}), margins, made.features)
     players = _players(made, correlated, groups)
     given: dict[str, Any] = {"margins": margins, "bounds": bounds, "seed": seed}
-    with _predictor(model, made, as_given) as (predict, known):
-        first = _tried(predict, made)
+    with predictor(model, made, as_given) as (predict, known):
+        first = tried(predict, made)
         names = _names(outputs, known, first.shape[1])
         sums = table_sums(predict, made, players, blocks=blocks, replicates=replicates, **given)
     data = layer_dataset(
@@ -223,140 +219,6 @@ def _players(
         raise UserError(f"groups: found {both[0]!r}, which is the name of a feature by itself")
     every = members | alone
     return named_players(table, list(every.values()), list(every))
-
-
-@contextmanager
-def _predictor(
-    model: Any, table: Table, frame: pd.DataFrame | None
-) -> Iterator[tuple[Predict, list[str]]]:
-    """Give what predicts from rows of the table, and the names of its outputs if it knows them."""
-    categories = [feature.name for feature in table.features if feature.levels]
-    if _is_module(model):
-        if frame is not None and categories:
-            raise UserError(
-                f"model: a torch module takes numbers, and {categories[0]} is a category; give a "
-                "function that takes a frame"
-            )
-        with _in_eval_mode(model) as predict:
-            yield predict, []
-        return
-    rows: Callable[[Array], Any] = lambda values: values  # noqa: E731
-    answer: Any = model
-    names: list[str] = []
-    if hasattr(model, "predict"):
-        if frame is not None:
-            rows = _frames(table, frame)
-        answer = model.predict
-        if hasattr(model, "predict_proba"):
-            answer = model.predict_proba
-            classes = [str(name) for name in getattr(model, "classes_", [])]
-            if len(classes) == 2:
-                yield lambda values: np.asarray(answer(rows(values)))[:, 1:], classes[1:]
-                return
-            names = classes
-    elif not callable(model):
-        raise UserError(
-            f"model: found {type(model).__name__}; allowed: a scikit-learn estimator, a torch "
-            "module, or a function of rows"
-        )
-    elif frame is not None and categories:
-        rows = _frames(table, frame)
-    yield lambda values: _columns(answer(rows(values)), len(values)), names
-
-
-def _is_module(model: Any) -> bool:
-    """Say whether it is a torch module, without importing torch for what is none."""
-    return any(base.__module__.startswith("torch.nn") for base in type(model).__mro__)
-
-
-@contextmanager
-def _in_eval_mode(model: Any) -> Iterator[Predict]:
-    import torch
-
-    modes = [(module, module.training) for module in model.modules()]
-    some = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
-
-    def predict(values: Array) -> Array:
-        with torch.no_grad():
-            found = model(torch.from_numpy(values).to(some.device, some.dtype))
-        if not isinstance(found, torch.Tensor):
-            raise UserError(f"model: gave {type(found).__name__}; allowed: a tensor")
-        return _columns(found.double().cpu().numpy(), len(values))
-
-    model.eval()
-    try:
-        yield predict
-    finally:
-        for module, mode in modes:  # one by one: some may be frozen in a mode of their own
-            module.training = mode
-
-
-def _frames(table: Table, frame: pd.DataFrame) -> Callable[[Array], pd.DataFrame]:
-    """Return what makes frames of rows of the table, with the kinds of values that it had."""
-    import pandas as pd
-
-    originals = {
-        feature.name: dict(zip(frame[feature.name].map(str), frame[feature.name], strict=True))
-        for feature in table.features
-        if feature.levels
-    }
-
-    def made(values: Array) -> pd.DataFrame:
-        found = {}
-        for feature in table.features:
-            held = values[:, list(feature.columns)]
-            if feature.levels:
-                known = [originals[feature.name][level] for level in feature.levels]
-                level = held.argmax(axis=1)
-                found[feature.name] = pd.Series(
-                    [known[k] for k in level], dtype=frame[feature.name].dtype
-                )
-            else:
-                found[feature.name] = pd.Series(held[:, 0])
-        return pd.DataFrame(found)
-
-    return made
-
-
-def _columns(found: Any, rows: int) -> Array:
-    """Return outputs as ``(n, output)``."""
-    try:
-        values = np.asarray(found, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"model: gave what are no numbers ({error})") from error
-    if values.ndim == 1:
-        values = values[:, None]
-    if values.ndim != 2 or len(values) != rows or not values.shape[1]:
-        raise UserError(
-            f"model: gave the shape {np.shape(found)} for {rows} rows; allowed: ({rows},) or "
-            f"({rows}, outputs)"
-        )
-    return values
-
-
-def _tried(predict: Predict, table: Table) -> Array:
-    """Return outputs of some rows. UserError: an output is not its row's alone, or the model fails.
-
-    A row is evaluated in batches of any size, and once where it stands several times.
-    """
-    rows = table.values[: 2 * TRIED]
-    try:
-        whole, part = predict(rows), predict(rows[: len(rows) // 2])
-    except UserError:
-        raise
-    except Exception as error:  # a user's model may raise anything
-        text = " ".join(str(error).split())[:300]
-        raise UserError(
-            f"model: fails on rows of the table ({type(error).__name__}: {text})"
-        ) from error
-    scale = np.abs(whole).max(axis=0)
-    apart = np.abs(whole[: len(part)] - part).max(axis=0)
-    if (apart > 1e-4 * scale).any():
-        raise UserError(
-            "model: the same row has other outputs in another batch, or when it is asked again; "
-            "allowed: outputs that depend on their own row alone"
-        )
-    return whole
 
 
 def _names(given: Sequence[str] | None, known: Sequence[str], count: int) -> list[str]:

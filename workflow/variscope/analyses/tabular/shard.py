@@ -18,11 +18,10 @@ from variscope.estimators.resampling import generator
 from variscope.inputs.tables.network import Fitted, fit, load, read_predictions, table_seed
 from variscope.inputs.tables.opening import open_table
 from variscope.inputs.tables.table import Feature, Table
+from variscope.responses.nearness import DISTANCES, far_from_all
 from variscope.responses.tables import (
-    DISTANCES,
     Player,
     design_points,
-    far_from_all,
     feature_correlation,
     named_players,
     players_of,

@@ -201,8 +201,8 @@ def test_an_image_that_no_region_of_which_matters_is_left_out_of_means(tmp_path:
 
 
 def test_settings_that_fit_nothing_are_refused_before_the_first_job() -> None:
-    with pytest.raises(UserError, match=r"analyses\.regions\.blocks: found 16; allowed: .* 32"):
-        complete_analyses({"regions": {"blocks": 16, "replicates": 32}}, Path())
+    with pytest.raises(UserError, match=r"analyses\.regions\.blocks: found 40; allowed: .* 64"):
+        complete_analyses({"regions": {"blocks": 40, "replicates": 64}}, Path())
     with pytest.raises(UserError, match=r"analyses\.regions\.fills"):
         complete_analyses({"regions": {"fills": ["white"]}}, Path())
     with pytest.raises(UserError, match=r"analyses\.regions\.offsets"):

@@ -293,10 +293,10 @@ ANALYSIS = Analysis(
         },
         "blocks": {
             "type": "integer",
-            "minimum": 16,
+            "minimum": 40,
             "default": 128,
-            "description": "base points over all replicates, of 2 masks a cell each; below 40 "
-            "there are no intervals of S1 of their own",
+            "description": "base points over all replicates, of 2 masks a cell each; fewer than 40 "
+            "give no intervals of S1",
         },
         "replicates": {
             "type": "integer",

@@ -83,7 +83,7 @@ class Shared:
         """1 less the sum of S1, what no cell holds by itself, ``(image, fill)``.
 
         Where a guard says that the interval of a cell's S1 is not known, it may be anything from 0
-        to the upper end of its ST, and the interval here grows by as much.
+        to the upper end of its ST, and the interval here grows by as much, up to 0 and 1.
         """
         first, total = self.units.estimates["S1"], self.units.estimates["ST"]
         sums = self.moments.numerator("S1").sum(axis=1, keepdims=True)
@@ -93,7 +93,9 @@ class Shared:
         more = np.where(spoke, np.maximum(first.value, 0), 0).sum(axis=0)
         less = np.where(spoke, np.maximum(total.high - first.value, 0), 0).sum(axis=0)
         fine = self.units.status == FINE
-        return Estimate(*(np.where(fine, e, np.nan) for e in (value, low - less, high + more)))
+        low = np.minimum(low, np.maximum(low - less, 0))
+        high = np.maximum(high, np.minimum(high + more, 1))
+        return Estimate(*(np.where(fine, e, np.nan) for e in (value, low, high)))
 
     @property
     def _odd(self) -> NDArray[np.bool_]:

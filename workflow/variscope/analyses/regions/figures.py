@@ -49,6 +49,8 @@ Array = NDArray[np.float64]
 
 MOST_IMAGES = 6
 _BELOW = 0.16  # inches below a map, for what its framed regions hold
+_FOOT = 0.62  # inches of the color scale
+_TALLEST = 7.4  # inches
 _TINY = 6.0  # points
 _FILLS = {"mean": "mean color", "blurred": "blurred", "black": "black"}
 _OFFSETS = {"none": "grid as it is", "both": "shifted down and right", "right": "shifted right",
@@ -82,14 +84,17 @@ def draw_cells(source: Source, tables: Mapping[str, pd.DataFrame]) -> Figure:
     rows = _rows(found, shown, tables["images"])
     targets = found.looked["target_name"].values[:shown]
     names = [textwrap.fill(variable_label(str(name)), 15) for name in targets]
-    above = 0.34 + 0.12 * max(name.count("\n") + 1 for name in names)
+    above = 0.42 + 0.12 * max(name.count("\n") + 1 for name in names)
     pixels = source.images.load(found.looked["ids"].values[:shown])
+    aspect = pixels.shape[2] / pixels.shape[3]
+    # Few images would make maps large, and the picture taller than it is wide.
+    highest = (_TALLEST - above - _FOOT) / (len(rows) + 1) - _BELOW
     cell, size = grid_size(
         len(rows) + 1,
         shown,
-        pixels.shape[2] / pixels.shape[3],
-        margins=(0.95, 0.1, above, 0.62),
-        largest=1.35,
+        aspect,
+        margins=(0.95, 0.1, above, _FOOT),
+        largest=min(1.35, highest * max(1.0, 1 / aspect)),
         gap=_BELOW,
     )
     figure = new_figure(size[1], figsize=size, constrained=False)

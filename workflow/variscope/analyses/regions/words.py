@@ -70,6 +70,11 @@ def _estimate(row: Row, name: str = "value", prefix: str = "") -> str:
 
 def _answer(fine: list[Row], summary: Mapping[Any, Row], fill: str) -> str:
     quarter, together = (summary["trained", name] for name in ("quarter", "interaction"))
+    if len(fine) == 1:  # no interval over images: that of the image, over its masks
+        quarter, together = (
+            {**row, **{end: fine[0][f"{name}_{end}"] for end in ("low", "high")}}
+            for name, row in (("quarter", quarter), ("interaction", together))
+        )
     cells = int(fine[0]["cells"])
     return (
         f"The leading quarter of an image's {cells} regions holds {_estimate(quarter)} of the "
@@ -134,13 +139,20 @@ def _alike(fills: pd.DataFrame) -> list[str]:
         )
         found.append(
             f"Regions {two} rank alike by {_estimate(row, 'correlation')}"
-            f"{_without_noise(row)}; on other images by {share_text(float(row['others']))}."
+            f"{_without_noise(row)}{_on_others(row)}."
         )
     return found
 
 
+def _on_others(row: Row) -> str:
+    """Say how alike the maps of other images are; nothing where there are none."""
+    if pd.isna(row["others"]):
+        return ""
+    return f"; on other images by {share_text(float(row['others']))}"
+
+
 def _without_noise(row: Row) -> str:
-    if pd.isna(row["corrected"]):
+    if pd.isna(row["corrected_low"]):
         return ""
     return f" ({_estimate(row, 'corrected', 'corrected_')} without the estimates' noise)"
 
@@ -162,8 +174,8 @@ def _control(summary: Mapping[Any, Row], fills: pd.DataFrame, fill: str) -> str:
         if pd.isna(row["correlation"]):
             continue
         parts.append(
-            f"its regions rank as the trained network's do by {_estimate(row, 'correlation')}, and "
-            f"by {share_text(float(row['others']))} on other images"
+            f"its regions rank as the trained network's do by {_estimate(row, 'correlation')}"
+            f"{_on_others(row).replace(';', ',')}"
         )
     return "; ".join(parts) + "."
 

@@ -14,7 +14,7 @@ from tiny import REPOSITORY
 COMMANDS = (
     "estimators", "memory", "evaluations", "intervals", "coverage", "differences", "peers",
     "evaluation", "disk", "scaling", "extrapolate", "transit",
-    "compiling", "whole", "masking", "contrast", "attributions",
+    "compiling", "whole", "masking", "contrast", "attributions", "reduction",
 )  # fmt: skip
 FOR_THE_OTHERS = ("measuring", "rivals", "networks", "hard_units", "stopping")
 
@@ -51,6 +51,7 @@ def test_every_command_is_tested():
         "masking",
         "contrast",
         "attributions",
+        "reduction",
     ],
 )
 def test_a_benchmark_runs_and_says_on_what(name: str, tmp_path: Path):

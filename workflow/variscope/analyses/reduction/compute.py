@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 import numpy as np
@@ -240,7 +241,7 @@ def _choice(folds: Folds, ranking: str, rule: str, numbers: Sequence[int]) -> Ro
         **folds.common,
         "ranking": ranking,
         "rule": rule,
-        "k": int(np.median(numbers)),
+        "k": median_low(numbers),
         "least": min(numbers),
         "most": max(numbers),
         "of": folds.numbers[-1],

@@ -16,6 +16,7 @@ from agreement_worlds import SIZE, Linear, images, patch_weight, run, source
 from matplotlib.figure import Figure
 from torch import nn
 from variscope.analyses.agreement import ANALYSIS
+from variscope.analyses.agreement.areas_said import sentences
 from variscope.analyses.agreement.choosing import built_in_names, check_settings
 from variscope.analyses.agreement.deleting import counts_of, kept_cells
 from variscope.analyses.agreement.gathered import centre, edge_maps
@@ -276,6 +277,30 @@ class Tripled(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.expand(-1, 3, -1, -1)
+
+
+def test_a_method_that_edges_reach_is_said_to_be_no_better_than_these(own: Path) -> None:
+    given = source(Linear(patch_weight()), images(), methods=["gradient", "own.py:noise"])
+    made, tables = run(given, own / "shards")
+    areas = of(tables["areas"], kind="insertion", fill="mean").copy()
+    held = ["random_difference", "random_low", "random_high", "centre_low", "centre_high",
+            "edges_low", "edges_high"]  # fmt: skip
+    for method, values in {
+        "gradient": (0.2, 0.1, 0.3, 0.1, 0.3, 0.1, 0.2),
+        "noise": (0.15, 0.1, 0.2, 0.1, 0.2, -0.1, 0.1),
+        "edges": (0.1, 0.05, 0.15, 0, 0, 0, 0),
+        "centre": (-0.1, -0.15, -0.05, 0, 0, 0, 0),
+    }.items():
+        areas.loc[areas["method"] == method, held] = values
+    (said,) = sentences(made, areas)
+    assert said.startswith(
+        "By insertion with the mean fill the orders of gradient (0.20 [0.10, 0.30]) and noise "
+        "(0.15 [0.10, 0.20]) raise the score faster than random ones, by the area under the curve "
+        "(n = 6 images; of 2 methods about 0.1 would by chance); gradient faster than the middle"
+    )
+    assert said.endswith("Faster than random ones is also edges first (0.10 [0.05, 0.15]).")
+    areas.loc[areas["method"] == "gradient", "edges_low"] = -0.1
+    assert "none of them is clearly faster than both the middle" in sentences(made, areas)[0]
 
 
 @pytest.mark.parametrize(

@@ -49,11 +49,10 @@ def _passes(
 def _held(
     settings: Mapping[str, Any], studies: Sequence[Planned], summary: Mapping[str, Any]
 ) -> float:
-    """Return MiB of what is compared at once: two methods and the controls, and their ranks."""
+    """Return MiB of what is compared at once, in float64."""
     height, width = summary["size"]
     # Two maps, their twin's, edges and centre, each as values, as levels, as ranks and as tops.
-    at_once = 8 * 4 * 6 * height * width * _images(settings, summary)
-    return at_once / MIB
+    return 8 * 4 * 6 * height * width * _images(settings, summary) / MIB
 
 
 def _shard_memory(study: Planned) -> float:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from variscope.analyses.agreement.areas_said import n_of, sentences, text_of
 from variscope.analyses.agreement.choosing import VARIANCE
 from variscope.analyses.agreement.gathered import CENTRE, EDGES, gather, titles_of
-from variscope.analyses.agreement.orders import RANDOM
 from variscope.analyses.agreement.pairs import NONE, SHUFFLED, UNTRAINED
 from variscope.analyses.conditions import few_clusters
 from variscope.analyses.source import Source
@@ -17,7 +17,6 @@ from variscope.analyses.words import Words
 from variscope.estimators.agreement import chance_overlap
 from variscope.indices.wording import (
     count_text,
-    estimate_text,
     join_words,
     share_text,
 )
@@ -26,7 +25,6 @@ from variscope.indices.wording import (
 LEADING = ("grad_cam", "gradient", "difference", "hires_cam", "maximisation", "regions")
 
 MOST_NAMED = 4
-RANDOM_BOUNDS = ("random_low", "random_high")
 
 NOTE = (
     "Maps are compared on the coarser of both grids; of derivatives by a pixel the magnitude "
@@ -41,7 +39,7 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
     """Say how far a leading pair agrees, how many pairs do, and what deletion says of each."""
     pairs = tables["pairs"]
     own = pairs[pairs["baseline"] == NONE].dropna(subset=["spearman"])
-    said_of_curves = _curves(source, tables["areas"])
+    said_of_curves = sentences(source, tables["areas"])
     elsewhere = _elsewhere(source)
     if own.empty:
         return Words(
@@ -96,12 +94,12 @@ def _answer(rows: Mapping[str, pd.Series], first: str, second: str) -> str:
         "image"
     )
     if other is None or np.isnan(other["difference"]):
-        return f"{said} ({_n(own)}); how far maps of two images agree cannot be said of so few."
-    return f"{said} and at {_rho(other)} on two different ones: {_difference(other)} ({_n(own)})."
+        return f"{said} ({n_of(own)}); how far maps of two images agree cannot be said of so few."
+    return f"{said} and at {_rho(other)} on two different ones: {_difference(other)} ({n_of(own)})."
 
 
 def _difference(row: pd.Series) -> str:
-    text = _text(row, "difference", "difference_low", "difference_high")
+    text = text_of(row, "difference", "difference_low", "difference_high")
     if row["difference_low"] > 0:
         return f"the difference, {text}, is about the image"
     if row["difference_high"] < 0:
@@ -122,7 +120,7 @@ def _tops(pairs: pd.DataFrame, first: str, second: str, titles: Mapping[str, str
     own, other = of.loc[NONE], of.loc[SHUFFLED]
     q = float(own["share"])
     chance = chance_overlap(int(own["rows"] * own["columns"]), q)
-    texts = [_text(row, "iou", "iou_low", "iou_high") for row in (own, other)]
+    texts = [text_of(row, "iou", "iou_low", "iou_high") for row in (own, other)]
     return (
         f"The top {100 * q:g} % of their {own['rows']} x {own['columns']} cells overlap, as "
         f"intersection over union, by {texts[0]} on the same image and {texts[1]} on two different "
@@ -140,7 +138,7 @@ def _all_pairs(pairs: pd.DataFrame, titles: Mapping[str, str]) -> str:
     more, less = other[other["difference_low"] > 0], other[other["difference_high"] < 0]
     named = [
         f"{titles[row['first']]} and {titles[row['second']]} "
-        f"({_text(row, 'difference', 'difference_low', 'difference_high')})"
+        f"({text_of(row, 'difference', 'difference_low', 'difference_high')})"
         for _, row in more.sort_values("difference", ascending=False).head(MOST_NAMED).iterrows()
     ]
     rest = len(more) - len(named)
@@ -222,67 +220,8 @@ def _control(rows: Mapping[str, pd.Series], first: str, second: str) -> str:
     return f"{text}: less than with {second}, beyond doubt."
 
 
-def _curves(source: Source, areas: pd.DataFrame) -> list[str]:
-    """Say which methods find what carries the score: better than random orders, or worse."""
-    methods = areas[~areas["method"].isin([RANDOM, CENTRE, EDGES])]
-    titles = titles_of(source, list(dict.fromkeys(areas["method"])))
-    return [
-        _of_kind(areas[(areas["kind"] == kind) & (areas["fill"] == fill)], titles, kind, fill)
-        for kind in dict.fromkeys(methods["kind"])
-        for fill in dict.fromkeys(methods["fill"])
-    ]
-
-
-def _of_kind(areas: pd.DataFrame, titles: Mapping[str, str], kind: str, fill: str) -> str:
-    """Name all methods that are better than random orders, and not the best of them alone.
-
-    That one would look better than it is, chosen by the numbers that it is then given by.
-    """
-    sign, what = (-1, "lower") if kind == "deletion" else (1, "raise")
-    areas = areas.dropna(subset=["random_low"])
-    if areas.empty:
-        return f"So few images tell nothing about {kind} with the {fill} fill."
-    ends = areas[["random_low", "random_high"]] * sign
-    better = areas[ends.min(axis=1) > 0]
-    worse = areas[ends.max(axis=1) < 0]
-    known = ~areas["method"].isin([CENTRE, EDGES])
-
-    def named(rows: pd.DataFrame) -> str:
-        return join_words(
-            [
-                f"{titles[row['method']]} ({_text(row, 'random_difference', *RANDOM_BOUNDS)})"
-                for _, row in rows.iterrows()
-            ]
-        )
-
-    orders = count_text(int(known.sum()), "method")
-    said = (
-        f"By {kind} with the {fill} fill the order of {named(better)} {what}s the score faster "
-        "than random orders, by the area under the curve"
-        if len(better)
-        else f"By {kind} with the {fill} fill no order {what}s the score faster than random ones"
-    )
-    said += f" ({_n(areas.iloc[0])}; of {orders}, edges and centre about "
-    said += f"{0.025 * len(areas):.1f} would by chance)"
-    return f"{said}; slower {named(worse)}." if len(worse) else f"{said}."
-
-
-def _text(row: pd.Series, value: str, low: str, high: str) -> str:
-    """Write an estimate, with its interval where there is one."""
-    if np.isnan(row[low]):
-        return share_text(float(row[value]))
-    return estimate_text(float(row[value]), float(row[low]), float(row[high]))
-
-
-def _n(row: pd.Series) -> str:
-    """Write what a number is of."""
-    if row["n"] == row["images"]:
-        return f"n = {count_text(row['n'], 'image')}"
-    return f"n = {count_text(row['n'], 'cluster')} of {count_text(row['images'], 'image')}"
-
-
 def _rho(row: pd.Series) -> str:
-    return _text(row, "spearman", "low", "high")
+    return text_of(row, "spearman", "low", "high")
 
 
 def _capital(text: str) -> str:

@@ -89,7 +89,7 @@ def _timed(name: str, case: Case, images: int, repeats: int, cells: int) -> list
         return lambda: built_in()[method].maps(model, pixels[some], target[some], **wanted)
 
     passes = {method: _passes(network, own(method, slice(1))) for method in built_in()}
-    few = {name: own(name, slice(None)) for name, count in passes.items() if count <= MANY}
+    few = {name: own(name, slice(None)) for name, (count, _) in passes.items() if count <= MANY}
     peers = _captum(model, dict(network.named_modules())[case.layer], pixels, target, case.size)
     turns: dict[tuple[str, str], list[float]] = {}
     for turn in range(repeats + 1):
@@ -99,12 +99,8 @@ def _timed(name: str, case: Case, images: int, repeats: int, cells: int) -> list
                 if turn:
                     turns.setdefault((who, method), []).append(taken)
     rows: list[Row] = []
-    for method, count in passes.items():
-        ours = (
-            median(turns["own", method])
-            if method in few
-            else seconds(own(method, slice(1)), repeats=1, warm_up=0)
-        )
+    for method, (count, once) in passes.items():
+        ours = median(turns["own", method]) if method in few else once
         theirs = median(turns["captum", method]) if method in peers else math.nan
         rows.append(
             {
@@ -120,8 +116,8 @@ def _timed(name: str, case: Case, images: int, repeats: int, cells: int) -> list
     return rows
 
 
-def _passes(network: nn.Module, action: Callable[[], object]) -> float:
-    """Count the images that go through a network in a call."""
+def _passes(network: nn.Module, action: Callable[[], object]) -> tuple[float, float]:
+    """Count the images that go through a network in a call, and time it."""
     counted = [0]
 
     def count(_: nn.Module, given: Any) -> None:
@@ -129,10 +125,10 @@ def _passes(network: nn.Module, action: Callable[[], object]) -> float:
 
     handle = network.register_forward_pre_hook(count)
     try:
-        action()
+        taken = seconds(action, repeats=1, warm_up=0)
     finally:
         handle.remove()
-    return float(counted[0])
+    return float(counted[0]), taken
 
 
 def _captum(

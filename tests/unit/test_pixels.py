@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attributed_worlds
@@ -17,11 +18,15 @@ from torch import nn
 from variscope.analyses.kept_maps import read_maps
 from variscope.analyses.pixels import ANALYSIS, STEPS
 from variscope.analyses.pixels.choosing import Asked, units_of
+from variscope.analyses.registry import built_in
 from variscope.analyses.source import Source
 from variscope.analyses.words import Words
 from variscope.errors import UserError
 from variscope.estimators.edges import edge_maps
 from variscope.inputs.axes import Layer
+from variscope.inputs.layers import probe
+from variscope.study.choosing import Chosen
+from variscope.study.experiment import check_models
 
 Tables = dict[str, pd.DataFrame]
 
@@ -263,3 +268,65 @@ def test_the_label_is_asked_for_where_it_is_wanted(tmp_path: Path) -> None:
     )
     assert (tables["images"]["target"] == tables["images"]["class"]).all()
     assert attributed_worlds.images().labelled
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("pixels", "units"),
+        ("grad_cam", "layers"),
+        ("segments", "segments"),
+        ("maximisation", "units"),
+    ],
+)
+def test_settings_of_a_model_that_is_not_there_are_refused(name: str, key: str) -> None:
+    entry = built_in()[name]
+    assert entry.by_model == (key,)
+    check_models(Chosen(entry, {key: {"net": {}}}, ""), ["net"])
+    check_models(Chosen(entry, {key: "auto"}, ""), ["net"])
+    with pytest.raises(
+        UserError, match=rf"analyses\.{name}\.{key}: found 'nett'; allowed: names of models \(net\)"
+    ):
+        check_models(Chosen(entry, {key: {"net": {}, "nett": {}}}, ""), ["net"])
+
+
+@pytest.mark.parametrize("name", ["pixels", "grad_cam"])
+@pytest.mark.parametrize("twin", [False, True])
+def test_the_plan_counts_the_passes(name: str, twin: bool, tmp_path: Path) -> None:
+    counted = [0]
+
+    class Counted(Small):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            counted[0] += len(x)
+            return super().forward(x)
+
+    table, layers = images(5), ["act", "pool", "head"]
+    units: dict[str, Any] = {"units": {"built": {"act": [3]}}, "cells": 3, "sampled": 2}
+    given = source(
+        name,
+        Counted(),
+        layers,
+        table,
+        twin=Counted(seed=2) if twin else None,
+        shards=2,
+        **(units if name == "pixels" else {}),
+    )
+    opened = given.network()
+    run(given, name, tmp_path, 2)
+    model = Small()
+    planned: Any = [SimpleNamespace(model="built", layers=opened.layers)]
+    wanted = built_in()[name].passes
+    assert wanted is not None
+    most = wanted(given.settings, planned, {**table.summary(), "twin": twin})
+    probed = [0]
+
+    def count(_: nn.Module, x: Any) -> None:
+        probed[0] += len(x[0])
+
+    model.register_forward_pre_hook(count)
+    probe(model.eval(), layers, (3, 12, 12))
+    # Each opening of a network, of this test alone, tries it out.
+    opened_how_often = 1 + 2 * (1 + twin)
+    found = counted[0] - opened_how_often * probed[0]
+    assert found <= most
+    assert most - found <= (0 if name == "pixels" else 2 * 2)

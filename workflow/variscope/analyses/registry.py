@@ -191,6 +191,7 @@ class Analysis:
         shard_memory: MiB of a job that runs the network.
         held: MiB that what the shards wrote takes where it is read, by a later step or by an
             analysis that reads this one: from the same as `passes`.
+        by_model: the settings whose keys are names of models, which have to be there.
         check_settings: raises a `UserError` where the settings are wrong in a way that the schema
             cannot say, before the first job: from the settings and the folder that relative paths
             start at. It imports no torch.
@@ -218,6 +219,7 @@ class Analysis:
     memory: Callable[[Planned], float] = memory_of_indices
     shard_memory: Callable[[Planned], float] = memory_of_network
     held: Callable[[Mapping[str, Any], Sequence[Planned], Mapping[str, Any]], float] | None = None
+    by_model: tuple[str, ...] = ()
     check_settings: Callable[[Mapping[str, Any], Path], None] | None = None
     check_tables: Callable[[Mapping[str, Any], Sequence[Any]], None] | None = None
     files: Callable[[Mapping[str, Any]], Sequence[str]] | None = None

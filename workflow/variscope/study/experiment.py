@@ -23,7 +23,7 @@ from variscope.study.config import complete, groups_of
 from variscope.study.controls import selects, twins
 from variscope.study.digest import PACKAGE, code_digest, files_digest, value_digest
 from variscope.study.findings import Findings, FoundTable
-from variscope.study.forecast import forecast
+from variscope.study.forecast import forecast, passes
 from variscope.study.layer_groups import sweep
 from variscope.study.measured import response_files
 from variscope.study.plan import Plan
@@ -76,6 +76,17 @@ class Experiment:
         """
         experiment = cls.again(config, folder, cache)
         for one in experiment.analyses:
+            check_models(one, experiment.config["models"])
+            # Layers and units that are not there are refused here, in one sentence, and not where
+            # the jobs of rules are named.
+            of_tables = one.analysis.of_tables
+            passes(
+                one,
+                list(experiment.found.tables.values())
+                if of_tables
+                else experiment.about(one.analysis),
+                experiment.found,
+            )
             if one.analysis.check_tables is not None:
                 try:
                     one.analysis.check_tables(one.settings, experiment.tables)
@@ -382,3 +393,15 @@ def share_package() -> None:
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if here not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join([here, *filter(None, paths)])
+
+
+def check_models(one: Chosen, models: Iterable[str]) -> None:
+    """Raise a `UserError` where a setting of an analysis is of a model that is not there."""
+    for key in one.analysis.by_model:
+        given = one.settings[key]
+        for name in given if isinstance(given, Mapping) else ():
+            if name not in models:
+                raise UserError(
+                    f"analyses.{one.analysis.name}.{key}: found {name!r}; allowed: names of "
+                    f"models ({', '.join(models)})"
+                )

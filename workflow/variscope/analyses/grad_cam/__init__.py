@@ -35,11 +35,15 @@ def _images(settings: Mapping[str, Any], summary: Mapping[str, Any]) -> int:
 
 
 def _passes(settings: Mapping[str, Any], studies: Sequence[Any], summary: Mapping[str, Any]) -> int:
-    """Count passes: each image's answer, then maps of both networks, a gradient as three."""
+    """Count the images that pass, at most: of each its answer, then its maps and its output."""
     from variscope.analyses.grad_cam.choosing import candidates
 
     found = candidates(settings, studies[0].model, studies[0].layers)
-    return (1 + 2 * 3) * _images(settings, summary) + 3 * len(found) if found else 0
+    if not found:
+        return 0
+    searched = 1 + len(found) if len(found) > 1 else 0  # for the last layer that matters, a job
+    each = 1 + 2 * (1 + summary["twin"])
+    return each * _images(settings, summary) + searched * settings["shards"]
 
 
 def _held(settings: Mapping[str, Any], studies: Sequence[Any], summary: Mapping[str, Any]) -> float:
@@ -182,6 +186,7 @@ ANALYSIS = Analysis(
             "description": "jobs that the images are shared out to; results do not depend on it",
         },
     },
+    by_model=("layers",),
     shards=_shards,
     passes=_passes,
     shard_memory=_memory_of_shard,

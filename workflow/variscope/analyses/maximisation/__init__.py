@@ -407,6 +407,7 @@ ANALYSIS = Analysis(
             "on it",
         },
     },
+    by_model=("units",),
     shards=_shards,
     passes=_passes,
     memory=memory_of_indices,

@@ -43,13 +43,19 @@ def _images(settings: Mapping[str, Any], summary: Mapping[str, Any]) -> int:
 
 
 def _passes(settings: Mapping[str, Any], studies: Sequence[Any], summary: Mapping[str, Any]) -> int:
-    """Count passes: a gradient is as three; of the network and its untrained twin."""
+    """Count the images that pass: of each its answer, then by network and unit its maps."""
     from variscope.analyses.pixels.choosing import units_of
 
-    cells = min(settings["cells"], *summary["size"]) ** 2
+    height, width = summary["size"]
+    moved = min(settings["cells"], height) * min(settings["cells"], width)
     wanted = 1 + len(units_of(settings, studies[0].model, studies[0].layers))
-    checks = 3 + 2 * len(STEPS) * settings["sampled"]
-    return _images(settings, summary) * (1 + wanted * 2 * (3 + 2 * cells) + checks)
+    networks = 1 + summary["twin"]
+    # The gradient and the output; both ways of each cell; of the trained one the same in float64,
+    # and of each job one pass that shows whether it computes so.
+    maps = networks * (2 + 2 * moved)
+    sampled = 1 + 2 * len(STEPS) * settings["sampled"] if settings["sampled"] else 0
+    shards = settings["shards"] if settings["sampled"] else 0
+    return _images(settings, summary) * (1 + wanted * (maps + sampled)) + shards * wanted
 
 
 def _held(settings: Mapping[str, Any], studies: Sequence[Any], summary: Mapping[str, Any]) -> float:
@@ -262,6 +268,7 @@ ANALYSIS = Analysis(
             "description": "jobs that the images are shared out to; results do not depend on it",
         },
     },
+    by_model=("units",),
     shards=_shards,
     passes=_passes,
     memory=memory_of_indices,

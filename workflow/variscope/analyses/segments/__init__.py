@@ -219,6 +219,7 @@ ANALYSIS = Analysis(
             "description": "Replicates, halves of which are held against each other.",
         },
     },
+    by_model=("segments",),
     shards=_shards,
     passes=_passes,
     memory=_memory,

@@ -19,6 +19,7 @@ from variscope.analyses.source import GivenTable, Source
 from variscope.analyses.tables import checked
 from variscope.errors import UserError
 from variscope.inputs.tables.network import Fitted, TableNetwork, fit
+from variscope.inputs.tables.opening import open_table
 from variscope.inputs.tables.table import Table
 from variscope.study.config import complete
 from variscope.study.experiment import Experiment
@@ -269,6 +270,26 @@ def test_results_do_not_depend_on_how_folds_are_shared_out(tmp_path: Path) -> No
         found.append(analysed([informative(90, 5)], folder, shards=number)[1])
     for name in found[0]:
         pd.testing.assert_frame_equal(found[0][name], found[1][name], check_exact=True)
+
+
+def test_a_category_is_one_feature_of_every_ranking(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    site = rng.choice(["left", "middle", "right"], size=120)
+    number = rng.normal(size=120)
+    score = 3.0 * (site == "left") - 2.0 * (site == "right") + 0.5 * number
+    data = pd.DataFrame({"number": number, "site": site, "noise": rng.normal(size=120)})
+    data.assign(score=score).to_csv(tmp_path / "sites.csv", index=False)
+    for margins in ("empirical", "uniform"):
+        entry = {"source": str(tmp_path / "sites.csv"), "target": "score", "margins": margins}
+        of_table = complete({"experiment": "e", "tables": {"sites": entry}})["tables"]["sites"]
+        table = open_table("sites", of_table, tmp_path)
+        assert table.values.shape == (120, 5)
+        (fold, *_) = nested.outer_folds(table, 3, 1, 1)
+        found, placed = nested.nested_fold(table, of_table, SMALL, 1, fold)
+        first = {(one.ranking, one.feature) for one in placed if one.place == 1}
+        assert {(name, "site") for name in rankings.RANKINGS} <= first
+        scored = {(one.ranking, one.k): one.score for one in found if one.inner == 0}
+        assert scored["sobol", 1] > 0.85 > scored["constant", 0]
 
 
 def degenerate() -> dict[str, Table]:

@@ -27,8 +27,7 @@ _GIVEN, _CONTROLS = 6, 2
 
 
 def _images(settings: Mapping[str, Any], summary: Mapping[str, Any]) -> int:
-    parts = summary["images_per_part"]
-    return min(settings["images"], parts["valid"] or summary["images"])
+    return min(settings["images"], summary["images_per_part"]["valid"] or summary["images"])
 
 
 def _methods(settings: Mapping[str, Any], studies: Sequence[Planned]) -> int:
@@ -127,6 +126,7 @@ ANALYSIS = Analysis(
         Table(
             name="areas",
             title="Areas under the deletion and insertion curves",
+            shown=0,
             columns=(
                 text("method", "that puts the cells in order; random, centre, edges: controls"),
                 text("kind", "deletion, where less is better, or insertion, where more is"),

@@ -142,7 +142,7 @@ def passes(
         twins: the models that have an untrained twin.
     """
     analysis, settings = chosen.analysis, chosen.settings
-    if analysis.shards is None:
+    if analysis.shards is None or (analysis.of_tables and not studies):
         return []
     keys = {"study": _NAMES, "set": _NAMES[:2], "model": _NAMES[:1], "experiment": ()}[
         analysis.scope

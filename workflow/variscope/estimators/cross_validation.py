@@ -104,7 +104,7 @@ def one_standard_error(scores: Array) -> int:
         The place of the number; the last one where no mean is known.
 
     Example:
-        >>> one_standard_error(np.array([[0.5, 0.90, 0.91], [0.6, 0.93, 0.96], [0.5, 0.9, 0.92]]))
+        >>> one_standard_error(np.array([[0.5, 0.92, 0.91], [0.6, 0.93, 0.96], [0.5, 0.91, 0.92]]))
         1
     """
     means = np.where(np.isnan(scores).all(axis=0), -np.inf, _mean(scores))

@@ -131,6 +131,9 @@ def test_others_are_the_mean_over_pairs_of_different_clusters() -> None:
     apart = cluster[:, None] != cluster
     np.testing.assert_allclose(found.others.value, scores[apart].mean(axis=0))
     np.testing.assert_allclose(found.own.value, scores[np.arange(6), np.arange(6)].mean(axis=0))
+    # What cannot be below 0 has no bounds there.
+    overlaps = of_own_images(scores**2 * np.eye(6)[..., None] * 9, cluster, rng=rng(), level=0.9)
+    np.testing.assert_array_equal(overlaps.others, 0)
     one = of_own_images(scores[:2, :2], cluster[:2], rng=rng(), level=0.95)
     assert np.isnan(one.difference.value).all()
 

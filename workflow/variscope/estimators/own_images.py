@@ -37,7 +37,8 @@ class OwnImages:
 
     Attributes:
         own: mean score of an image's two maps.
-        others: the same of maps of two images: own less difference.
+        others: the same of maps of two images: own less difference, which is the mean over pairs
+            where clusters are equally large.
         difference: own less others, paired.
         p: that the second maps could be of any image; NaN with fewer than `MIN_CLUSTERS` clusters.
     """
@@ -87,19 +88,26 @@ def of_own_images(
     # In this order a sum of parts of either image gives 0 to the last bit.
     kernel = ((own[:, None] - flat) + (own - flat.transpose(1, 0, 2))) / 2
 
-    def statistic(weights: Array) -> Array:
-        mean = weights @ own / weights.sum(axis=1, keepdims=True)
+    def over_pairs(values: Array, weights: Array) -> Array:
         total = ((weights @ pairs) * weights).sum(axis=1)
         sums = [
-            ((weights @ (pairs * kernel[..., k])) * weights).sum(axis=1)
-            for k in range(kernel.shape[-1])
+            ((weights @ (pairs * values[..., k])) * weights).sum(axis=1)
+            for k in range(values.shape[-1])
         ]
         with np.errstate(invalid="ignore", divide="ignore"):
-            difference = np.stack(sums, axis=1) / total[:, None]
-        return np.stack([mean, mean - difference, difference], axis=1)
+            return np.asarray(np.stack(sums, axis=1) / total[:, None])
+
+    def statistic(weights: Array) -> Array:
+        mean = weights @ own / weights.sum(axis=1, keepdims=True)
+        return np.stack([mean, over_pairs(flat, weights), over_pairs(kernel, weights)], axis=1)
 
     value = statistic(np.ones((1, len(own))))[0]
     low, high = cluster_bootstrap(statistic, cluster, rng=rng, resamples=resamples, level=level)
+    # Where clusters differ in size, pairs weight images otherwise than the mean over images does.
+    shift = value[0] - value[2] - value[1]
+    for bound in (value, low, high):
+        bound[1] += shift
+    value[1] = value[0] - value[2]
     own_mean, others, difference = (
         Interval(*(bound[k].reshape(shape) for bound in (value, low, high))) for k in range(3)
     )

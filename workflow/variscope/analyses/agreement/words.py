@@ -48,7 +48,9 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
             more=[*elsewhere, *said_of_curves],
             note=NOTE if said_of_curves else "",
         )
-    first, second = _leading(own)
+    told = pairs[(pairs["baseline"] == SHUFFLED) & pairs["difference_low"].notna()]
+    told = told[told["first"] != told["second"]]
+    first, second = _leading(own if told.empty else told)
     names = list(dict.fromkeys([*own["first"], *own["second"]]))
     titles = titles_of(source, names)
     rows = {
@@ -71,7 +73,11 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
 
 
 def _leading(own: pd.DataFrame) -> tuple[str, str]:
-    """Return the pair that the first sentence is of: of single images where there is one."""
+    """Return the pair that the first sentence is of: of single images where there is one.
+
+    Args:
+        own: rows of pairs that something can be said of.
+    """
 
     def place(name: str) -> tuple[int, int]:
         known = LEADING.index(name) if name in LEADING else len(LEADING)

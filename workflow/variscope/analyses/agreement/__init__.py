@@ -204,10 +204,10 @@ ANALYSIS = Analysis(
             title="Deletion and insertion",
             caption=(
                 "Mean score of the target over images as the cells that matter most to a method "
-                "are deleted, or put into the filled image. Broken lines: orders that know nothing "
-                "of the network. Each fill has a scale of its own. What is between two lines is of the same images: its interval is "
-                "in the next picture. Images with cells deleted are none that the network was "
-                "trained on."
+                "are deleted, or put into the filled image; each fill has a scale of its own. "
+                "Broken lines: orders that know nothing of the network. What is between two lines "
+                "is of the same images: its interval is in the next picture. Images with cells "
+                "deleted are none that the network was trained on."
             ),
         ),
         Picture(

@@ -60,7 +60,7 @@ def reduced(config: dict[str, Any], folder: Path, **changes: Any) -> dict[str, A
             "designs": {"cycle": {"blocks": 16}, "replicates": 8},
             "analyses.pixels": {"images": 4, "cells": 4, "sampled": 2},
             "analyses.grad_cam.images": 4,
-            "analyses.regions": {"images": 3, "grid": 2, "blocks": 16, "replicates": 8},
+            "analyses.regions": {"images": 3, "grid": 2, "blocks": 64, "replicates": 8},
             "analyses.maximisation": {
                 "classes": 1, "channels": 1, "starts": 2, "steps": 2, "image_steps": 1,
             },

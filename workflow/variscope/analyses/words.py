@@ -15,9 +15,9 @@ class Words:
     """The answer of an analysis.
 
     Attributes:
-        answer: one or two sentences, with effect and interval.
+        answer: one or two sentences, with effect and interval; a line for each of several tables.
         more: further sentences.
-        control: what the answer was held against, and what came of it.
+        control: what the answer was held against, and what came of it; lines as of the answer.
         note: what holds of every study alike, said once in a section.
         headline: one sentence for the page's first screen, where the analysis answers the study's
             question as a whole.

@@ -40,7 +40,8 @@ Picture = NDArray[np.generic]
 
 # Inches of a unit's name at the left, between images and between groups of them.
 NAME, GAP, BETWEEN = 0.95, 0.04, 0.14
-LARGEST = 0.64  # inches of an image's side
+WIDEST = 1.7  # inches that a name takes at most
+LARGEST, SMALLER, MANY = 0.64, 0.5, 6  # inches of an image's side; of more lines than so many
 ROOM = 12  # letters of a name
 
 # Times beyond natural images up to which the scale is linear.
@@ -238,14 +239,15 @@ def draw_lines(
         for group in range(len(heads))
     ]
     width = WIDTH - NAME - 0.06 - BETWEEN * (len(heads) - 1) - GAP * sum(counts)
-    side = min(LARGEST, width / sum(counts))
-    headings = [0.19 if heading else 0.0 for heading, _ in parts]
     rows = sum(len(lines) for _, lines in parts)
+    side = min(LARGEST if rows <= MANY else SMALLER, width / sum(counts))
+    name = min(WIDEST, NAME + width - side * sum(counts))  # what images leave is the names'
+    headings = [0.19 if heading else 0.0 for heading, _ in parts]
     height = 0.52 + sum(headings) + rows * (side + GAP) + 0.04
     figure = new_figure(height, constrained=False)
     figure.text(0.01, 1 - 0.06 / height, title, fontsize=LARGE, va="top")
     starts = [
-        NAME + sum(counts[:group]) * (side + GAP) + group * BETWEEN for group in range(len(heads))
+        name + sum(counts[:group]) * (side + GAP) + group * BETWEEN for group in range(len(heads))
     ]
     for head, left in zip(heads, starts, strict=True):
         figure.text(left / WIDTH, 1 - 0.46 / height, head, fontsize=SMALL, va="bottom")
@@ -257,7 +259,13 @@ def draw_lines(
         top += extra
         for line in lines:
             middle = 1 - (top + side / 2) / height
-            figure.text(0.01, middle, _short(line.name, ROOM), fontsize=NORMAL, va="bottom")
+            figure.text(
+                0.01,
+                middle,
+                _short(line.name, int(ROOM * name / NAME)),
+                fontsize=NORMAL,
+                va="bottom",
+            )
             figure.text(0.01, middle, line.below, fontsize=SMALL, va="top", color="0.35")
             for group, left in zip(line.groups, starts, strict=True):
                 for column, image in enumerate(group):

@@ -99,7 +99,7 @@ ANALYSIS = Analysis(
     ),
     scope="experiment",
     reads=("tables",),
-    place=81,
+    place=102,
     shards=shards,
     check_tables=check_tables,
     shard_memory=shard_memory,

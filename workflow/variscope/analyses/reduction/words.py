@@ -53,7 +53,7 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
                 sentence for sentence in (_others(name, of_table), _same(of_table)) if sentence
             ]
             controls.append(_control(name, of_table, of_curve))
-    return Words(answer=" ".join(answers), more=more, control=" ".join(controls), note=_NOTE)
+    return Words(answer="\n".join(answers), more=more, control="\n".join(controls), note=_NOTE)
 
 
 def _rows(found: pd.DataFrame) -> list[Row]:

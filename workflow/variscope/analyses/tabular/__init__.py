@@ -44,7 +44,7 @@ ANALYSIS = Analysis(
     question="Which features does the prediction of a network on a table depend on?",
     scope="experiment",
     reads=("tables",),
-    place=80,
+    place=101,
     shards=shards,
     tables=(
         Table(

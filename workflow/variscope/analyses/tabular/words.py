@@ -29,9 +29,9 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
     each = [_Table(name, tables) for name in names]
     return Words(
         headline=" ".join(one.headline() for one in each),
-        answer=" ".join(one.answer() for one in each),
+        answer="\n".join(one.answer() for one in each),
         more=[sentence for one in each for sentence in one.more()],
-        control=" ".join(one.control() for one in each),
+        control="\n".join(one.control() for one in each),
         note=(
             "Intervals of indices are over replicates of the design, for the network as it is; "
             "those over trainings say how far another training on the same rows depends on the "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from statistics import median
+from time import process_time
 from typing import Any, NamedTuple
 
 import torch
@@ -20,18 +21,18 @@ from variscope.inputs.networks import convnet
 from variscope.responses.network.device import repeatable
 from variscope.responses.network.scored import Scored
 
-from benchmarks.measuring import Row, arguments, seconds, write
+from benchmarks.measuring import Row, arguments, write
 
 NOTES = """
-Initial weights, one thread, float32, {images} images; seconds an image, medians of {repeats} turns
-after a warm-up, in which all are run one after another; one image and one turn of what takes more
-than {many} passes an image. `passes` are the images that go through
-the network for each image, counted by a hook; a gradient is one with its way back. Captum's
-methods are Saliency, Occlusion, LayerGradCam and LayerGradientXActivation, at the settings of this
-package's: windows of an eighth of the side, half a window apart, {at_once} at once; the layer is
-the last one of maps. The others have none there that does the same. Finite differences are of a
-grid of {cells} x {cells} cells; maximisation and regions, where they stand, run at their defaults.
-`times` is captum's over this package's: above 1 this package's is faster.
+Initial weights, one thread, float32, {images} images; seconds of the processor an image, medians of
+{repeats} turns after a warm-up, in which all are run one after another; one image and one turn of
+what takes more than {many} passes an image. `passes` are the images that go through the network for
+each image, counted by a hook; a gradient is one with its way back. Captum's methods are Saliency,
+Occlusion, LayerGradCam and LayerGradientXActivation, at the settings of this package's: windows of
+an eighth of the side, half a window apart, {at_once} at once; the layer is the last one of maps.
+The others have none there that does the same. Finite differences are of a grid of {cells} x {cells}
+cells; maximisation and regions run at their defaults. `times` is captum's over this package's:
+above 1 this package's is faster.
 """
 
 AT_ONCE = 32
@@ -95,7 +96,7 @@ def _timed(name: str, case: Case, images: int, repeats: int, cells: int) -> list
     for turn in range(repeats + 1):
         for who, them in (("own", few), ("captum", peers)):
             for method, action in them.items():
-                taken = seconds(action, repeats=1, warm_up=0) / images
+                taken = _seconds(action) / images
                 if turn:
                     turns.setdefault((who, method), []).append(taken)
     rows: list[Row] = []
@@ -125,10 +126,17 @@ def _passes(network: nn.Module, action: Callable[[], object]) -> tuple[float, fl
 
     handle = network.register_forward_pre_hook(count)
     try:
-        taken = seconds(action, repeats=1, warm_up=0)
+        taken = _seconds(action)
     finally:
         handle.remove()
     return float(counted[0]), taken
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    """Return the processor's seconds of a call, which other work on the machine changes little."""
+    start = process_time()
+    action()
+    return process_time() - start
 
 
 def _captum(

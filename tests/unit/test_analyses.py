@@ -277,7 +277,7 @@ def test_bounds_have_as_many_decimals_as_their_estimate():
     assert wording.estimate_text(0.006, -0.004, 0.016) == "0.006 [\N{MINUS SIGN}0.004, 0.016]"
     assert wording.estimate_text(0.34, 0.301, 0.379) == "0.34 [0.30, 0.38]"
     assert wording.estimate_text(math.nan, 0, 1) == "undefined"
-    assert wording.estimate_text(0.5, math.nan, math.nan) == "0.50 [undefined]"
+    assert wording.estimate_text(0.5, math.nan, math.nan) == "0.50 [no interval]"
 
 
 def test_words_are_joined_as_in_a_sentence():

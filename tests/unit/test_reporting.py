@@ -71,7 +71,7 @@ def test_other_tables_hold_their_rows_with_one_column_for_the_interval():
     rows = [[cell.text for cell in row] for row in sheet.rows]
     assert rows == [
         ["gaussian blur", "0.25", "[0.20, 0.30]"],
-        ["hue", "\N{EN DASH}", "[undefined]"],
+        ["hue", "\N{EN DASH}", "[no interval]"],
     ]
     assert (sheet.left, sheet.path) == (1, "a.csv")
     assert sheets_of(replace(entry, shown=0), data) == sheets_of(entry, data[:0]) == []

@@ -50,14 +50,14 @@ def share_text(value: float, decimals: int | None = None) -> str:
 
 
 def interval_text(low: float, high: float, decimals: int | None = None) -> str:
-    """Write an interval; "[undefined]" where a bound is NaN.
+    """Write an interval; "[no interval]" where a bound is NaN.
 
     Example:
         >>> interval_text(0.301, 0.378)
         '[0.30, 0.38]'
     """
     if math.isnan(low) or math.isnan(high):
-        return "[undefined]"
+        return "[no interval]"
     return f"[{share_text(low, decimals)}, {share_text(high, decimals)}]"
 
 

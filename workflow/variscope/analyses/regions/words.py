@@ -99,7 +99,8 @@ def _together(row: Row) -> str:
 def _over(row: Row) -> str:
     what = str(row["inference"]).split(",")[0]
     if row["n"] == 1:
-        what = what.replace("images", "image", 1).replace("clusters", "cluster", 1)
+        # One image, or one cluster of several.
+        what = what.replace("clusters", "cluster", 1) if "cluster" in what else "image"
     return f"{row['n']} {what}"
 
 

@@ -8,6 +8,33 @@ from typing import Any
 from variscope.analyses.registry import Planned
 from variscope.vocabulary import AUXILIARY, PARTS
 
+# Settings of every analysis of single images, which look at the same ones in the same order
+# (`variscope.analyses.attributed.looked_at`), so that their maps can be held against each other.
+LOOKED_AT: Mapping[str, Any] = {
+    "images": {
+        "type": "integer",
+        "minimum": 1,
+        "default": 10,
+        "description": (
+            "images that are looked at, of part valid where there is one, one class after another"
+        ),
+    },
+    "target": {
+        "enum": ["predicted", "label"],
+        "default": "predicted",
+        "description": (
+            "which class of an image is asked for: the one that the network answers, or the "
+            "image's own where the network's classes are those of the data"
+        ),
+    },
+    "shards": {
+        "type": "integer",
+        "minimum": 1,
+        "default": 1,
+        "description": "jobs that the images are shared out to; results do not depend on it",
+    },
+}
+
 
 def shards_of_images(settings: Mapping[str, Any], studies: Sequence[Planned]) -> list[str]:
     """Name the jobs on the network: each takes every so-manieth chunk of the images."""

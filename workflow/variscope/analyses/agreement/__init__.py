@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from variscope.analyses.agreement.choosing import AUTO, check_settings, users_files
-from variscope.analyses.passes import shards_of_images
+from variscope.analyses.passes import LOOKED_AT, shards_of_images
 from variscope.analyses.registry import (
     Analysis,
     Column,
@@ -221,26 +221,7 @@ ANALYSIS = Analysis(
         ),
     ),
     settings={
-        "images": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 10,
-            "description": "Images that are looked at, of part valid where there is one.",
-        },
-        "shards": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 1,
-            "description": "Jobs that the images are shared out to.",
-        },
-        "target": {
-            "enum": ["predicted", "label"],
-            "default": "predicted",
-            "description": (
-                "Which class of an image is asked for: the one that the network answers, or its "
-                "label. Maps of other analyses count where they are of the same."
-            ),
-        },
+        **LOOKED_AT,
         "methods": {
             "oneOf": [
                 {"const": AUTO},

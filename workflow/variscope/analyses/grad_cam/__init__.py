@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from variscope.analyses.passes import LOOKED_AT
 from variscope.analyses.registry import (
     Analysis,
     Column,
@@ -158,18 +159,7 @@ ANALYSIS = Analysis(
         ),
     ),
     settings={
-        "images": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 10,
-            "description": "images that are looked at, of part valid, one class after another",
-        },
-        "target": {
-            "enum": ["predicted", "label"],
-            "default": "predicted",
-            "description": "whose class score is asked for: of the class that the network answers, "
-            "or of the image's own",
-        },
+        **LOOKED_AT,
         "layers": {
             "type": "object",
             "additionalProperties": {"type": "string"},
@@ -178,12 +168,6 @@ ANALYSIS = Analysis(
                 "Whose maps are weighted, by model: a studied layer whose units lie in the plane, "
                 "channels or patches. Left out, the last one that the class score depends on."
             ),
-        },
-        "shards": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 1,
-            "description": "jobs that the images are shared out to; results do not depend on it",
         },
     },
     by_model=("layers",),

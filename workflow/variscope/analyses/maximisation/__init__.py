@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from variscope.analyses.passes import LOOKED_AT
 from variscope.analyses.registry import (
     Analysis,
     Column,
@@ -264,6 +265,7 @@ ANALYSIS = Analysis(
         ),
     ),
     settings={
+        **LOOKED_AT,
         "units": {
             "oneOf": [
                 {"const": "auto"},
@@ -374,18 +376,6 @@ ANALYSIS = Analysis(
             "default": 2000,
             "description": "images of the data set, of both parts, that are the yardstick, at most",
         },
-        "images": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 10,
-            "description": "images that are looked at, of part valid, one class after another",
-        },
-        "target": {
-            "enum": ["predicted", "label"],
-            "default": "predicted",
-            "description": "whose class score is asked for: of the class that the network answers, "
-            "or of the image's own",
-        },
         "image_steps": {
             "type": "integer",
             "minimum": 1,
@@ -398,13 +388,6 @@ ANALYSIS = Analysis(
             "maximum": 1,
             "default": 0.1,
             "description": "how far it goes, root mean square in pixel values from 0 to 1",
-        },
-        "shards": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 1,
-            "description": "jobs that layers and images are shared out to; results do not depend "
-            "on it",
         },
     },
     by_model=("units",),

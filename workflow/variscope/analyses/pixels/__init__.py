@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from variscope.analyses.passes import LOOKED_AT
 from variscope.analyses.registry import (
     Analysis,
     Column,
@@ -219,18 +220,7 @@ ANALYSIS = Analysis(
         ),
     ),
     settings={
-        "images": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 10,
-            "description": "images that are looked at, of part valid, one class after another",
-        },
-        "target": {
-            "enum": ["predicted", "label"],
-            "default": "predicted",
-            "description": "whose class score is asked for: of the class that the network answers, "
-            "or of the image's own",
-        },
+        **LOOKED_AT,
         "units": {
             "type": "object",
             "default": {},
@@ -260,12 +250,6 @@ ANALYSIS = Analysis(
             "default": 16,
             "description": "single pixels of each image at which gradients are held against finite "
             "differences in float64; 0: none",
-        },
-        "shards": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 1,
-            "description": "jobs that the images are shared out to; results do not depend on it",
         },
     },
     by_model=("units",),

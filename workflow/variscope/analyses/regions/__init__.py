@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from variscope.analyses.passes import shards_of_images
+from variscope.analyses.passes import LOOKED_AT, shards_of_images
 from variscope.analyses.registry import (
     Analysis,
     Picture,
@@ -257,18 +257,7 @@ ANALYSIS = Analysis(
         ),
     ),
     settings={
-        "images": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 10,
-            "description": "images that are looked at, of part valid where there is one",
-        },
-        "target": {
-            "enum": ["predicted", "label"],
-            "default": "predicted",
-            "description": "the class whose score is shared out: the one that is answered, or the "
-            "image's own where the network's classes are those of the data",
-        },
+        **LOOKED_AT,
         "grid": {
             "type": "integer",
             "minimum": 2,
@@ -303,12 +292,6 @@ ANALYSIS = Analysis(
             "minimum": 8,
             "default": 16,
             "description": "replicates, which intervals are over; cells are chosen by half of them",
-        },
-        "shards": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 1,
-            "description": "jobs that the images are shared out to; results do not depend on it",
         },
     },
 )

@@ -177,11 +177,15 @@ def params_of(chosen):
 
 
 def later_params_of(chosen, kinds):
-    """As `params_of`, of a step that runs no network: what earlier ones made, and the level."""
+    """As `params_of`, of a step that runs no network: what earlier ones made, and the level.
+
+    An analysis of nothing but images, such as one that shows some, has no intervals.
+    """
+    level = {"confidence_level": EXPERIMENT.config["confidence_level"]}
     return {
         **params_of(chosen),
         "made": made_by(chosen, kinds),
-        "confidence_level": EXPERIMENT.config["confidence_level"],
+        **(level if set(chosen.analysis.reads) != {"images"} else {}),
     }
 
 

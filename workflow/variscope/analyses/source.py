@@ -176,7 +176,7 @@ class Source:
     def confidence_level(self) -> float:
         """The level of confidence of intervals."""
         if self.level is None:
-            raise ValueError("a job that runs the network knows no level of confidence")
+            raise ValueError("a job that runs the network, or has images alone, knows no level")
         return self.level
 
     @property

@@ -17,7 +17,7 @@ def edges(side: int, count: int) -> list[int]:
 
     Example:
         >>> edges(10, 4)
-        [0, 2, 5, 8, 10]
+        [0, 3, 5, 8, 10]
     """
     count = min(count, side)
     return [(2 * k * side + count) // (2 * count) for k in range(count + 1)]

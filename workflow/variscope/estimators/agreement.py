@@ -164,7 +164,7 @@ def chance_overlap(cells: int, share: float) -> float:
 
     Example:
         >>> round(chance_overlap(64, 0.2), 3), round(chance_overlap(4, 0.1), 3)
-        (0.116, 0.25)
+        (0.117, 0.25)
     """
     from scipy.stats import hypergeom  # costly to import
 

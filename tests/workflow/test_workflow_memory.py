@@ -14,7 +14,7 @@ from tiny_study import Study
 TARGETS = ("indices", "maps", "summary", "results/tiny/net/accuracy.json")
 
 # What Snakemake takes beside a job of a cluster, which every job asks for as well: MiB.
-BESIDE = 350
+BESIDE = 450
 
 NETWORK = {"weights": "none", "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
 CONVNET = {

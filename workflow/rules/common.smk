@@ -208,7 +208,7 @@ def judged(wildcards):
 
 
 # Snakemake itself runs twice beside a job of a cluster, and counts as the job's memory: MiB.
-BESIDE_MB = 350
+BESIDE_MB = 450
 
 
 def memory_of_group(stage):

@@ -19,7 +19,7 @@ class Words:
         more: further sentences.
         control: what the answer was held against, and what came of it; lines as of the answer.
         note: what holds of every study alike, said once in a section.
-        headline: one sentence for the page's first screen, where the analysis answers the study's
+        headline: one sentence for the page's first screen, or a line each, where the analysis answers the study's
             question as a whole.
     """
 

@@ -28,7 +28,7 @@ def words(source: Source, tables: Mapping[str, pd.DataFrame]) -> Words:
         return Words(answer="The configuration has no tables.")
     each = [_Table(name, tables) for name in names]
     return Words(
-        headline=" ".join(one.headline() for one in each),
+        headline="\n".join(one.headline() for one in each),
         answer="\n".join(one.answer() for one in each),
         more=[sentence for one in each for sentence in one.more()],
         control="\n".join(one.control() for one in each),

@@ -19,8 +19,8 @@ class Words:
         more: further sentences.
         control: what the answer was held against, and what came of it; lines as of the answer.
         note: what holds of every study alike, said once in a section.
-        headline: one sentence for the page's first screen, or a line each, where the analysis answers the study's
-            question as a whole.
+        headline: one sentence for the page's first screen, or a line for each of several tables,
+            where the analysis answers the study's question as a whole.
     """
 
     answer: str

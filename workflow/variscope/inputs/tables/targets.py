@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # Of a target of whole numbers, classes where there are no more than these.
 MOST_CLASSES = 10
 ROWS_OF_A_CLASS = 10
-TASKS = ("classification", "regression")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ BIN := .venv/bin
 run: .venv/run
 	$(BIN)/snakemake --cores all
 
-# The same study of EfficientNet-Lite0 with its ImageNet weights: about twenty minutes on two cores.
+# The same study of EfficientNet-Lite0 with its ImageNet weights: about half an hour on two cores.
 imagenet: .venv/imagenet
 	$(BIN)/snakemake --cores all --configfile config/imagenet.yaml
 
